@@ -93,6 +93,11 @@ def member_of(row: Row, rule: SeriesRule) -> Member:
     )
 
 
+def withdrawn(member: Member) -> Member:
+    """Return a member whose result is void."""
+    return replace(member, part=Part.WITHDRAWN, why=Part.WITHDRAWN)
+
+
 def _part(row: Row, rule: SeriesRule) -> tuple[Part, str]:
     if row.status == Status.REFUSED:
         return Part.REFUSED, row.code or ""

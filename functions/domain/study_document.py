@@ -93,7 +93,8 @@ class Inputs:
     def digest(self) -> str:
         """Return the identity of the inputs: a revision with the same ones is not made again."""
         digest = hashlib.sha256()
-        marker = self.marker.text() if self.marker else ""
+        # Not the marker itself: another sender's, or a person's, may say the same in other words.
+        marker = json.dumps(self.marker.missing(self.members)) if self.marker else ""
         settings = [self.rule.dumps(), *self.series_rule.series_exclude, self.series_rule.series_min_slices]
         more = [OVERFULL] if self.overfull else []  # the members alone do not say so
         for one in (*(member.input for member in self.members), settings, marker, *more):

@@ -29,7 +29,7 @@ from functions.aws.study_items import Listed
 from functions.aws.trouble import loggable
 from functions.domain import fhir, layout, study_document
 from functions.domain.marker import Marker
-from functions.domain.member import Member, expired, member_of, packages, selected
+from functions.domain.member import Member, expired, member_of, packages, selected, withdrawn
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.domain.series import SeriesRule
 from functions.domain.study import MOST_ROUNDS, CloseReason, Patience, State, Study
@@ -183,7 +183,7 @@ class Concluding:
         if not found.members and not study.revision and reason != CloseReason.FORCED:
             self.studies.drop(study)
             return False
-        members, conflicts = selected(found.members, self.rule)
+        members, conflicts = selected(self._valid(found.members), self.rule)
         if not found.overfull and self._read_again(study, members, now):
             return False
         model = packages(members)
@@ -208,6 +208,14 @@ class Concluding:
             return False
         self.announcing.announce(study.study_instance_uid)
         return True
+
+    def _valid(self, members: Sequence[Member]) -> list[Member]:
+        """Return members with those as withdrawn that a withdrawn version has read, whether their rows are marked yet.
+
+        Marking many rows takes a while, or begins minutes later where the rollback was cut off.
+        """
+        void = {package for package in packages(members) if self.champions.withdrawal(package)}
+        return [withdrawn(one) if one.counts and one.model_package in void else one for one in members]
 
     def _write_bundle(self, content: Mapping[str, Any], key: str) -> str:
         """Write the FHIR bundle of a document, before its revision is there; return the bundle's key."""

@@ -49,12 +49,7 @@ class Archive:
 
     def store(self, paths: list[Path]) -> str:
         """Send files by C-STORE; return what the sender says."""
-        sent = subprocess.run(
-            ["storescu", "-v", "-R", "-aec", "WETREAD", "127.0.0.1", str(self.dicom), *map(str, paths)],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        sent = store(self.dicom, paths)
         assert sent.returncode == 0, sent.stdout + sent.stderr
         return sent.stdout + sent.stderr
 
@@ -73,6 +68,12 @@ class Archive:
         )
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
+
+
+def store(port: int, paths: list[Path]) -> subprocess.CompletedProcess[str]:
+    """Send files by C-STORE to a port of this machine."""
+    command = ["storescu", "-v", "-R", "-aec", "WETREAD", "127.0.0.1", str(port), *map(str, paths)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -135,6 +136,25 @@ def test_results_are_stored_by_c_store_twice_and_are_of_the_patient_s_study(arch
     }
 
 
+@pytest.mark.parametrize("refusing", ["--refuse", "--abort-after"])
+def test_what_an_archive_refuses_is_an_error_of_the_sender_and_is_taken_when_it_is_sent_again(
+    archive: Archive, tmp_path: Path, refusing: str
+) -> None:
+    paths, port = files(tmp_path, results()), _free_port()
+    with subprocess.Popen(
+        ["storescp", "-od", str(tmp_path), refusing, str(port)], stderr=subprocess.DEVNULL
+    ) as refuser:
+        try:
+            _wait_until_it_listens(port)
+            refused = store(port, paths)
+        finally:
+            refuser.terminate()
+    assert refused.returncode != 0
+    assert "Reject" in refused.stderr + refused.stdout or "Abort" in refused.stderr + refused.stdout
+    archive.store(paths)
+    assert len(archive.get("/instances")) == len(paths)
+
+
 def test_results_are_stored_by_stow_twice(archive: Archive) -> None:
     bodies = list(results().values())
     for _ in range(2):
@@ -160,6 +180,16 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def _wait_until_it_listens(port: int) -> None:
+    until = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("storescp did not start")
 
 
 def _wait_for(archive: Archive, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -71,3 +71,19 @@ def test_laterality_is_there_where_the_body_part_is_not() -> None:
     assert "Laterality" not in dataset(made()["card"])
     found = dataset(made(image(0, 1, BodyPartExamined=None))["card"])
     assert found["Laterality"].is_empty
+
+
+def test_each_line_of_a_card_has_its_place() -> None:
+    rows = pixels(read()).any(axis=(1, 2))
+    begun = np.flatnonzero(rows[1:] & ~rows[:-1])
+    assert len(begun) >= len(list(lines(read())))
+
+
+def test_a_series_without_scores_says_so() -> None:
+    drawn = [text for text, _, _ in lines(read(findings=read().of_study))]
+    assert "Series 301, 6 slices: no scores" in drawn
+
+
+def test_as_many_images_as_are_named_have_no_others() -> None:
+    findings = (replace(read().findings[2], evidence=tuple(slice_of(1, n) for n in range(1, 9))),)
+    assert "See series 302, images 1, 2, 3, 4, 5, 6, 7, 8" in [text for text, _, _ in lines(read(findings=findings))]

@@ -55,9 +55,32 @@ def test_every_result_has_the_patient_the_study_and_the_model(kind: Kind) -> Non
     assert (found.InstanceCreationDate, found.InstanceCreationTime) == ("20260102", "113015")
 
 
-def test_times_are_in_the_zone_of_the_study() -> None:
-    found = dataset(made(image(0, 1, TimezoneOffsetFromUTC="-0530"))["sr"])
-    assert (found.ContentDate, found.ContentTime, found.TimezoneOffsetFromUTC) == ("20260102", "060015", "-0530")
+@pytest.mark.parametrize(
+    ("zone", "date", "time"),
+    [("-0530", "20260102", "060015"), ("+0530", "20260102", "170015"), ("+1400", "20260103", "013015")],
+)
+def test_times_are_in_the_zone_of_the_study(zone: str, date: str, time: str) -> None:
+    found = dataset(made(image(0, 1, TimezoneOffsetFromUTC=zone))["sr"])
+    assert (found.ContentDate, found.ContentTime, found.TimezoneOffsetFromUTC) == (date, time, zone)
+
+
+def test_only_a_picture_has_the_time_of_a_capture() -> None:
+    found = {name: "DateOfSecondaryCapture" in dataset(body) for name, body in made().items()}
+    assert {name for name, is_there in found.items() if is_there} == {"card", "heat-1", "heat-2", "heat-3"}
+
+
+def test_texts_of_a_model_with_a_long_name_are_as_long_as_dicom_lets_them_be() -> None:
+    found = dataset(made(model=replace(read().model, name="m" * 63))["sr"])
+    assert found.SeriesDescription == f"AI {'m' * 61}"
+    assert found.ContributingEquipmentSequence[0].ManufacturerModelName == "m" * 63
+
+
+def test_each_slice_is_evidence_of_the_report_once() -> None:
+    (study,) = dataset(made()["sr"]).CurrentRequestedProcedureEvidenceSequence
+    named = [
+        one.ReferencedSOPInstanceUID for each in study.ReferencedSeriesSequence for one in each.ReferencedSOPSequence
+    ]
+    assert sorted(named) == sorted(one.sop_uid for one in read().members)
 
 
 def test_only_the_kinds_that_are_asked_for_are_made_the_report_first() -> None:

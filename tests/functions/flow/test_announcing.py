@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from functions.domain.errors import NotAnnounced
-from functions.domain.study import State
+from functions.domain.study import CloseReason, Revision, State
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
 from tests.fakes.workflow import Workflow
@@ -185,3 +185,27 @@ def test_an_eventbridge_that_does_not_answer_keeps_no_study_open(room: ReadingRo
     room.concluding.run()
     assert room.study().state == State.CLOSED
     assert (room.time - began).total_seconds() <= 60
+
+
+def test_the_longest_event_is_one_that_eventbridge_takes() -> None:
+    """A class may have 64 letters of any script; keys, names and codes are bounded."""
+    room = ReadingRoom()
+    letters = 64
+    revision = Revision(
+        study_instance_uid=f"{STUDY[:-1]}{'7' * 60}"[:64],
+        number=999_999,
+        created_at="2026-11-23T00:00:00.000Z",
+        close_reason=CloseReason.MARKER,
+        coverage="Complete",
+        code="TooManyMembers",
+        model_package=f"arn:aws:sagemaker:eu-central-1:111111111111:model-package/{'m' * 63}/999999",
+        predicted_class="𠀀" * letters,
+        scores={f"{n:04d}": 1.0 for n in range(1000)},
+        counts={"Members": 20_000},
+        inputs="f" * 40,
+        result_key="k" * 1024,
+        fhir_key="k" * 1024,
+        withdraws=999_998,
+    )
+    entry = room.concluding.announcing.announcements._entry(revision)
+    assert sum(len(value.encode()) for value in entry.values()) < 256 * 1024

@@ -13,7 +13,7 @@ from functions.flow import concluding
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, QUIET, SERIES, ReadingRoom
 from tests.fakes.wire import client_error
-from tests.fakes.world import RESULTS
+from tests.fakes.world import RESULTS, answer
 
 OTHER = "1.2.840.99.2"
 
@@ -168,6 +168,20 @@ def test_a_study_without_an_object_that_is_served_says_so(room: ReadingRoom) -> 
     assert (room.document()["Class"], room.document()["Code"]) == (None, "NothingRead")
 
 
+def test_a_study_that_is_unlike_the_model_s_training_has_no_class(
+    room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlike = {"Score": 3.5, "Threshold": 0.5, "Abstained": True}
+    monkeypatch.setattr(room, "_answer", lambda body: answer(body, Class=None, Probabilities=LESION, Typicality=unlike))
+    room.deliver(*(room.send(n) for n in range(3)))
+    room.read()
+    room.sweep()
+    document = room.document()
+    assert (document["Class"], document["Code"], document["Scores"]) == (None, "Abstained", {})
+    assert document["Counts"] == {"Members": 3, "Read": 3, "Abstained": 3}
+    assert "OutOfDistribution" in document["Cautions"]
+
+
 def test_a_slice_on_its_way_in_our_own_queue_is_not_late(room: ReadingRoom) -> None:
     room.deliver(room.send(1))
     room.read()
@@ -306,3 +320,11 @@ def test_a_study_of_too_many_members_is_not_read_again_for_nothing(
     room.sweep()
     assert {row.status for row in room.rows()} == {Status.COMPLETED}
     assert room.document()["Code"] == "TooManyMembers"
+
+
+def test_how_long_the_oldest_study_has_been_open_is_measured(room: ReadingRoom) -> None:
+    assert room.concluding.run().oldest_open_seconds == 0
+    for study in (STUDY, OTHER):
+        room.deliver(room.send(1, study=study))
+        room.wait(30)
+    assert room.concluding.run().oldest_open_seconds == 60

@@ -179,6 +179,25 @@ def test_an_identity_that_archives_do_not_know_ends_in_a_code(
     assert not clinic.stored()
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"Modality": "MR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"},
+        {"Modality": "SR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.67"},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+        {"ImageType": ["DERIVED", "SECONDARY", "AXIAL"]},
+    ],
+)
+def test_a_study_of_what_is_not_served_or_does_not_count_has_no_results(
+    clinic: Clinic, attributes: dict[str, Any]
+) -> None:
+    clinic.take(1, 2, **attributes)
+    assert clinic.document()["Code"] == "NothingRead"
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert (delivery.code, delivery.keys) == (NoResultsCode.NO_SCORES, {})
+
+
 def test_an_upload_that_is_gone_ends_in_a_code(clinic: Clinic) -> None:
     (event,) = clinic.take(1)
     del clinic.s3.versions[UPLOADS, event.key, event.version_id]

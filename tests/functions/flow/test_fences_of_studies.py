@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from functions.domain.study import State
+from functions.flow import concluding
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, QUIET, ReadingRoom
 
@@ -104,6 +106,46 @@ def test_a_study_that_ends_the_function_is_behind_all_others_the_next_time(room:
         room.concluding.run()
     room.concluding.run()
     assert room.revisions(OTHER)
+
+
+def test_no_study_is_begun_when_the_time_is_over_and_the_next_sweep_begins_with_it(
+    room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concluding, "AT_ONCE", 1)
+    room.deliver(room.send(1, study=OTHER, series=f"{OTHER}.1"))
+    room.read()
+    room.wait(QUIET)
+    begin = room.studies.begin
+
+    def slow(*arguments: Any) -> bool:
+        begun = begin(*arguments)
+        room.wait(concluding.CONCLUDE_SECONDS + 1)
+        return begun
+
+    monkeypatch.setattr(room.studies, "begin", slow)
+    assert [room.concluding.run().revisions for _ in range(2)] == [1, 1]
+    assert room.revisions(STUDY)
+    assert room.revisions(OTHER)
+
+
+def test_a_study_that_is_not_due_is_not_read(room: ReadingRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(room.studies, "get", asked.append)
+    assert room.concluding.run().failures == 0
+    assert asked == []
+
+
+def test_a_hint_of_a_study_that_was_erased_or_closed_meanwhile_is_no_failure(
+    room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints = list(room.studies.open())
+    room.sweep()
+    monkeypatch.setattr(room.studies, "open", lambda *_: iter(hints))
+    assert room.concluding.run().failures == 0
+    for item in list(room.studies.items(STUDY)):
+        room.studies.forget(STUDY, item)
+    assert room.concluding.run().failures == 0
+    assert not list(room.studies.items(STUDY))
 
 
 def test_a_study_that_fails_keeps_no_other_open(room: ReadingRoom) -> None:

@@ -11,6 +11,7 @@ from tests.functions.flow.guards import FLOW, Guard, Verdicts, assert_missed, as
 pytestmark = [pytest.mark.check, pytest.mark.timeout(900)]
 
 CONCLUDING, STUDIES, STUDY = "functions/flow/concluding.py", "functions/aws/studies.py", "functions/domain/study.py"
+DELIVERING = "functions/flow/delivering.py"
 FENCES = f"{FLOW}/test_fences_of_studies.py"
 GUARDS: dict[str, Guard] = {
     "a repeated event adds the member that was not written": Guard(
@@ -208,7 +209,55 @@ GUARDS: dict[str, Guard] = {
     "the largest study that is read is bounded": Guard(
         f"{FLOW}/test_large_studies.py",
         CONCLUDING,
-        "if len(members) > MOST_MEMBERS:",
+        "if len(members) > MOST_MEMBERS or answers > MOST_ANSWERS:",
+        "if False:",
+    ),
+    "that there are too many members is an input of the read": Guard(
+        f"{FLOW}/test_concluding.py",
+        "functions/domain/study_document.py",
+        "[OVERFULL] if self.overfull else []",
+        "[]",
+    ),
+    "results of a withdrawn version do not count before their rows are marked": Guard(
+        f"{FLOW}/test_recall.py",
+        CONCLUDING,
+        "selected(self._valid(found.members), self.rule)",
+        "selected(found.members, self.rule)",
+    ),
+    "a study is read again in parts": Guard(
+        f"{FLOW}/test_mixed_models.py",
+        CONCLUDING,
+        "        others = others[:MOST_OF_A_ROUND]\n",
+        "",
+    ),
+    "announcing leaves time for closing": Guard(
+        f"{FLOW}/test_announcing.py",
+        "functions/flow/announcing.py",
+        "if self.clock() > until:",
+        "if False:",
+    ),
+    "what was withdrawn before it was delivered is not delivered": Guard(
+        f"{FLOW}/test_rejecting.py",
+        DELIVERING,
+        "            self._check_version(study_uid, number)\n            delivery = self._make(document)\n",
+        "            delivery = self._make(document)\n",
+    ),
+    "what is withdrawn while it is delivered is taken back": Guard(
+        f"{FLOW}/test_rejecting.py",
+        DELIVERING,
+        "return delivery if delivery.code else self._unless_withdrawn(study_uid, delivery)",
+        "return delivery",
+    ),
+    "what was delivered stays delivered": Guard(
+        f"{FLOW}/test_rejecting.py",
+        DELIVERING,
+        "if delivered is None or delivered.code:",
+        "if True:",
+    ),
+    "what is erased is looked for after the last write": Guard(
+        f"{FLOW}/test_delivering.py",
+        DELIVERING,
+        "if documents.is_erased(self.index.get_many(documents.uploads(document))):",
         "if False:",
     ),
     "a study of another share is left to it": Guard(

@@ -174,6 +174,34 @@ def test_the_identifiers_of_a_marker_are_mapped_as_those_of_uploads(room: Readin
     assert room.document(row.study_instance_uid or "")["CloseReason"] == "Marker"
 
 
+def test_two_senders_markers_that_say_the_same_in_other_words_make_one_revision(room: ReadingRoom) -> None:
+    room.deliver(*(room.send(n) for n in range(3)), marker(room))
+    room.read()
+    room.sweep(0)
+    room.wait(1)
+    uids = [f"{SERIES}.{n}" for n in range(3)]
+    room.deliver(marker(room, {"SeriesInstanceUID": SERIES, "SOPInstanceUIDs": uids}, key="another.complete.json"))
+    room.sweep(60)
+    assert len(room.revisions()) == 1
+    assert room.study().state == State.CLOSED
+
+
+def test_a_marker_that_says_that_something_is_missing_makes_a_revision_of_a_study_that_was_closed(
+    room: ReadingRoom,
+) -> None:
+    room.deliver(*(room.send(n) for n in range(3)))
+    room.read()
+    room.sweep()
+    coverages = [room.document()["Coverage"]]
+    for number in (3, 4):
+        room.wait(1)
+        named = {"SeriesInstanceUID": SERIES, "NumberOfInstances": number}
+        room.deliver(marker(room, named, key=f"{number}.complete.json"))
+        room.sweep()
+        coverages.append(room.document()["Coverage"])
+    assert (coverages, len(room.revisions())) == (["Unknown", "Complete", "Gaps"], 3)
+
+
 def test_a_repeated_marker_closes_its_study_once(room: ReadingRoom) -> None:
     event = marker(room)
     room.deliver(*(room.send(n) for n in range(3)), event)

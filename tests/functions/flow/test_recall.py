@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from functions.flow.marking import Marking
 from functions.names import StudyEvent
 from tests.fakes.reading_room import LESION, ReadingRoom
 from tests.fakes.workflow import Workflow
@@ -109,3 +110,20 @@ def test_a_study_that_was_withdrawn_before_it_was_closed_has_nothing_to_recall()
     room.sweep()
     event = last(room)
     assert (event["DetailType"], event["Detail"]["Code"]) == (StudyEvent.READ, "Withdrawn")
+
+
+def test_a_study_that_is_closed_while_a_rollback_marks_its_results_never_has_the_withdrawn_class() -> None:
+    room = ReadingRoom()
+    room.set_champion(SECOND)
+    workflow = Workflow(room)
+    room.deliver(*(room.send(n, LESION) for n in range(3)))
+    room.read()
+    mark = workflow.withdrawing.mark
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Marking, "mark", lambda *_: 0)  # the rollback is cut off after it has moved the pointer
+        room.withdraw(workflow)
+    room.sweep()
+    assert [event["Detail"]["Code"] for event in room.events.put] == ["Withdrawn"]
+    assert mark(SECOND) == 3
+    room.sweep(60)
+    assert len(room.revisions()) == 1, "the rows say now what was known before"

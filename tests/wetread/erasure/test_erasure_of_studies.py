@@ -15,9 +15,9 @@ from wetread.erasure.subjects import Study
 QUIET = PATIENCE.study_quiet_seconds
 
 
-def clinic(**theirs: str) -> Clinic:
+def clinic(empty: Clinic | None = None, **theirs: str) -> Clinic:
     """Return a clinic with a closed study of each of two patients."""
-    clinic = Clinic()
+    clinic = empty or Clinic()
     room = clinic.world
     values = {"StudyInstanceUID": THEIRS, "PatientID": "P-1"} | theirs
     rows = [clinic.take(f"a{n}.dcm", **values) for n in range(2)]
@@ -71,6 +71,30 @@ def test_of_a_study_that_others_are_in_too_every_revision_goes_and_the_rest_is_r
     assert json.loads(document)["Counts"] == {"Members": 2, "Read": 2}
     assert json.loads(document)["Revision"] == 2
     assert not [one for one in erased if one in document]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_revision_that_was_not_announced_when_it_was_erased_never_is(*, shared: bool) -> None:
+    here = Clinic()
+    here.world.events.refusing = "InternalFailure"
+    closed = clinic(here, **({"StudyInstanceUID": OTHERS} if shared else {}))
+    closed.erase()
+    here.world.events.refusing = ""
+    close(here)
+    revisions = [one["Detail"]["Revision"] for one in here.world.events.put]
+    assert revisions == ([2] if shared else [1]), "those that are left"
+    (left,) = here.world.studies.revisions(OTHERS)
+    assert [left.number] == revisions
+
+
+def test_a_marker_of_a_study_that_never_came_is_erased_with_its_study() -> None:
+    here = Clinic()
+    series = [{"SeriesInstanceUID": "1.2.3", "NumberOfInstances": 9}]
+    marker = {"Schema": "complete/1", "StudyInstanceUID": THEIRS, "Series": series}
+    here.world.ingesting.take(here.world.upload("a.complete.json", json.dumps(marker).encode()))
+    here.erase(Study(THEIRS, here.patients))
+    assert not here.world.dynamodb.tables["studies"]
+    assert not [one for one in here.everything().values() if isinstance(one, bytes) and THEIRS.encode() in one]
 
 
 def test_an_erasure_that_changes_no_input_still_leaves_the_others_a_revision() -> None:
