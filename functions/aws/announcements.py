@@ -1,10 +1,13 @@
-"""Announces revisions of studies on EventBridge's default bus. An event has hashes, codes and numbers, and no UID."""
+"""Announces revisions of studies, and their DICOM results, on EventBridge's default bus.
+
+An event has hashes, codes and numbers, and no UID.
+"""
 
 from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from functions.domain import layout
@@ -13,6 +16,7 @@ from functions.domain.study import Revision
 from functions.names import EVENT_SOURCE, StudyEvent
 
 MOST_EVENTS = 10  # of one PutEvents
+RESULTS_ID = "-results"  # ends the Id of what is announced of a revision's DICOM results
 
 
 class Priority(enum.StrEnum):
@@ -34,19 +38,35 @@ class Announcements:
     def send(self, revisions: Sequence[Revision]) -> None:
         """Announce revisions of a study in their order; raise NotAnnounced if EventBridge does not take them all."""
         for start in range(0, len(revisions), MOST_EVENTS):
-            entries: Any = [self._entry(one) for one in revisions[start : start + MOST_EVENTS]]
-            answer = self._client.put_events(Entries=entries)
-            if answer["FailedEntryCount"]:
-                codes = sorted({one["ErrorCode"] for one in answer["Entries"] if "ErrorCode" in one})
-                raise NotAnnounced(f"EventBridge did not take events of studies: {', '.join(codes)}.")
+            self._put([self._entry(one) for one in revisions[start : start + MOST_EVENTS]])
 
-    def _entry(self, revision: Revision) -> dict[str, str]:
-        study = layout.study_hash(revision.study_instance_uid)
+    def send_results(self, study_instance_uid: str, revision: int, keys: Mapping[str, str]) -> None:
+        """Announce the DICOM results of a revision, their keys by kind; raise NotAnnounced as ``send``."""
         detail = {
-            "Id": f"{study}-{revision.number:06d}",
+            **self._about(study_instance_uid, revision, RESULTS_ID),
+            "ResultsBucket": self._results_bucket,
+            "Keys": [keys[kind] for kind in sorted(keys)],
+        }
+        self._put([_event(StudyEvent.RESULTS, detail)])
+
+    def _put(self, entries: Any) -> None:
+        answer = self._client.put_events(Entries=entries)
+        if answer["FailedEntryCount"]:
+            codes = sorted({one["ErrorCode"] for one in answer["Entries"] if "ErrorCode" in one})
+            raise NotAnnounced(f"EventBridge did not take events of studies: {', '.join(codes)}.")
+
+    def _about(self, study_instance_uid: str, revision: int, what: str = "") -> dict[str, Any]:
+        study = layout.study_hash(study_instance_uid)
+        return {
+            "Id": f"{study}-{revision:06d}{what}",
             "Service": self._service,
             "Study": study,
-            "Revision": revision.number,
+            "Revision": revision,
+        }
+
+    def _entry(self, revision: Revision) -> dict[str, str]:
+        detail = {
+            **self._about(revision.study_instance_uid, revision.number),
             "ClosedAt": revision.created_at,
             "CloseReason": revision.close_reason,
             "Coverage": revision.coverage,
@@ -59,7 +79,11 @@ class Announcements:
             "Withdraws": revision.withdraws or None,
             "Priority": Priority.URGENT if revision.predicted_class in self._urgent_labels else Priority.ROUTINE,
         }
-        return {"Source": EVENT_SOURCE, "DetailType": _kind(revision), "Detail": json.dumps(detail)}
+        return _event(_kind(revision), detail)
+
+
+def _event(kind: StudyEvent, detail: Mapping[str, Any]) -> dict[str, str]:
+    return {"Source": EVENT_SOURCE, "DetailType": kind, "Detail": json.dumps(detail)}
 
 
 def _kind(revision: Revision) -> StudyEvent:

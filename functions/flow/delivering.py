@@ -1,6 +1,7 @@
 """Makes the DICOM results of a study's revision: from its document, its rows, and one object's header.
 
-A repeated delivery makes the same bytes under the same keys, and the first written stay.
+A repeated delivery makes the same bytes under the same keys, and the first written stay. They are announced last: if
+that fails, the message that asked for them comes again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from pydicom import Dataset
 
+from functions.aws.announcements import Announcements
 from functions.aws.deliveries import Deliveries, Delivery
 from functions.aws.index import Index
 from functions.aws.objects import Documents
@@ -48,6 +50,7 @@ class Delivering:
     results: Documents
     originals: Originals
     rejecting: Rejecting
+    announcements: Announcements
     stage: Stage
     kinds: tuple[Kind, ...]
     clock: Callable[[], datetime]
@@ -72,6 +75,8 @@ class Delivering:
                 return delivery
         delivery = self._with_rejection(study_uid, delivery)
         self.deliveries.keep(study_uid, delivery, self.clock())
+        if delivery.keys:
+            self.announcements.send_results(study_uid, number, delivery.keys)
         return delivery
 
     def _make(self, document: Mapping[str, Any]) -> Delivery:
