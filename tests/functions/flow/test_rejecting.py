@@ -13,11 +13,12 @@ from functions.dicom_results.refused import NoResultsCode
 from functions.dicom_results.stage import Kind
 from functions.domain.champion import Withdrawal
 from functions.domain.row import timestamp
+from functions.names import REVISION_EVENTS
 from tests.fakes.dicom import STUDY
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import UPLOADS
 from tests.functions.dicom_results.studies import PATIENT
-from tests.functions.flow.test_delivering import Clinic
+from tests.functions.flow.test_delivering import Clinic, ready
 from tests.functions.flow.test_picturing import HOUNSFIELD, grid
 
 FIRST, SECOND = "wetread/1", "wetread/2"
@@ -130,7 +131,8 @@ def recalled(clinic: Clinic) -> tuple[Clinic, list[str]]:
         clinic.results()
     clinic.withdraw(Workflow(clinic))
     clinic.sweep()
-    return clinic, [json.dumps({"detail": one["Detail"]}) for one in clinic.events.put]
+    read = [one for one in clinic.events.put if one["DetailType"] in REVISION_EVENTS]
+    return clinic, [json.dumps({"detail": one["Detail"]}) for one in read]
 
 
 @pytest.mark.parametrize("repeated", [0, 1, 2])
@@ -151,6 +153,15 @@ def test_an_event_that_is_repeated_before_the_rejection_rejects_none_that_came_l
     first = clinic.delivering.deliver(announced(events[0]))
     assert first is not None
     assert not first.rejects
+
+
+def test_a_rejection_note_is_announced_too(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    clinic.results()
+    assert [key.rpartition("-")[2] for key in ready(clinic)[-1]["Keys"]] == ["rejection.dcm"]
 
 
 def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> None:
@@ -232,8 +243,8 @@ def test_each_of_two_recalls_has_its_note(clinic: Clinic) -> None:
     found = clinic.deliveries.of_study(STUDY)
     assert [list(one.rejects) for one in found] == [[], [1], [], [3], []]
     assert [bool(one.code) for one in found] == [False, True, False, True, False]
-    withdrawn = [(one["DetailType"], one["Detail"]["Withdraws"]) for one in clinic.events.put]
-    assert [number for _, number in withdrawn] == [None, 1, None, 3, None]
+    read = [one["Detail"] for one in clinic.events.put if one["DetailType"] in REVISION_EVENTS]
+    assert [one["Withdraws"] for one in read] == [None, 1, None, 3, None]
 
 
 def withdraw(clinic: Clinic, workflow: Workflow, version: str) -> None:
