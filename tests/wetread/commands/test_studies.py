@@ -129,6 +129,8 @@ def test_a_study_in_full_names_its_series_and_its_evidence(wetread, hospital, ro
     (other,) = [line for line in result.stdout.splitlines() if f"{STUDY}.2" in line]
     assert row.code is None or row.code in other
     assert result.stdout.count("80.0 %") == 3
+    evidence = room.document()["Evidence"]["covid"]
+    assert all(one["SOPInstanceUID"] in result.stdout for one in evidence)
     assert "normal" in result.stdout
     assert "12.5 mm" in result.stdout
     assert "top_mean of 3, not fitted" in result.stdout
@@ -216,6 +218,29 @@ def test_a_study_is_saved_with_its_dicom_results(wetread, hospital, room, tmp_pa
     wetread("studies", STUDY, "--revision", 1, "--save", tmp_path / "one")
     assert (tmp_path / "one/000001-report.dcm").read_bytes() == b"DICM of 1"
     assert not (tmp_path / "one/000002-report.dcm").exists()
+
+
+@pytest.mark.parametrize(
+    ("delivery", "said"),
+    [
+        (None, "none were made so far. A stage makes them by its setting dicom_results"),
+        (Delivery(revision=1, keys={}, code="RepairedIdentity", reason="An identifier was repaired."), "was repaired"),
+        (
+            Delivery(revision=1, keys={"sr": "dicom/x/000001-sr.dcm"}),
+            "they have expired (the setting dicom_results_days)",
+        ),
+    ],
+)
+def test_why_no_dicom_results_are_saved_is_said(wetread, hospital, room, tmp_path, delivery, said) -> None:
+    lesion(room)
+    room.sweep()
+    if delivery:
+        Deliveries(room.clients["dynamodb"], "studies").keep(STUDY, delivery, room.time)
+    for more in ([], ["--json"]):
+        result = wetread("studies", STUDY, "--save", tmp_path, *more)
+        assert result.exit_code == 0
+        assert "There are no DICOM results to save" in result.stderr
+        assert said in " ".join(result.stderr.split())
 
 
 def test_who_may_not_list_results_saves_the_document(wetread, hospital, room, tmp_path, monkeypatch) -> None:
