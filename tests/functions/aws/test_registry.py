@@ -302,12 +302,13 @@ def test_the_checksum_of_a_multipart_object_is_not_its_digest(registry: Registry
         registry.artifact_uri(version)
 
 
-def test_a_description_fits_sagemakers_length(registry: Registry, world: World, tmp_path: Path) -> None:
-    labels = {str(number): f"class {number:050}" for number in range(40)}
+def test_a_description_fits_sagemakers_pattern_and_length(registry: Registry, world: World, tmp_path: Path) -> None:
+    labels = {str(number): f"class\u200c{number:050}" for number in range(40)}
     metadata = METADATA | {"network_data_format": {"outputs": {"pred": {"channel_def": labels}}}}
     registry.register(artifact(tmp_path / "model.tar.gz", metadata))
     (package,) = world.sagemaker.packages
     assert len(package["ModelPackageDescription"]) == 1024
+    assert "\u200c" not in package["ModelPackageDescription"]
 
 
 def test_a_reason_of_two_lines_fits_sagemakers_pattern(registry: Registry, world: World, tmp_path: Path) -> None:
