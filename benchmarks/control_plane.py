@@ -28,8 +28,10 @@ from benchmarks.metering import LATENCY, MANY_ITEMS, Meter
 from benchmarks.partitions import rates
 from benchmarks.plane import SLICES_PER_STUDY, SQS_BATCH, Plane, quiet
 from functions import ingest
+from functions.aws.shards import SHARDS, dealt
 from functions.flow.collecting import READERS
-from functions.flow.concluding import AT_ONCE
+from functions.flow.concluding import AT_ONCE, CONCLUDE_SECONDS
+from infra.config import StageConfig
 
 ROUNDS = 3
 TEMPLATE = Path("tests/infra/__snapshots__/test_service")  # a file for each construct
@@ -142,27 +144,51 @@ def collect_growth(sizes: list[int]) -> Collected:
 
 
 def studies(size: int) -> None:
-    """Print the time and memory of closing a study of ``size`` slices, and of small ones, by size."""
+    """Print the time and memory of closing a study of ``size`` slices, and of small ones, by size.
+
+    Then at which rate closing ends with several invocations: each closes for CONCLUDE_SECONDS of a minute.
+    """
     given = limits("BatchSweep")
-    print(f"the sweep closes studies, {AT_ONCE} at once; Lambda gives {given.memory} MB")
-    print("  slices   studies   seconds a study   uploads/s   memory")
-    for slices, number in sorted({(1, 40), (SLICES_PER_STUDY, 12), (size, 1)}):
+    print(f"an invocation of the sweep closes studies, {AT_ONCE} at once; Lambda gives {given.memory} MB")
+    print("  slices   studies   seconds a study   uploads/s   memory                longest of 4 shares")
+    rates = {}
+    for slices, number in sorted({(1, 80), (SLICES_PER_STUDY, 32), (size, 1)}):
         with quiet():
-            plane = Plane(slices * number, slices)
-            plane.read()
-            seconds = timed(plane.meter, plane.close_studies) / number
-            plane = Plane(slices * number, slices)
-            plane.read()
-            gc.collect()
-            tracemalloc.start()
-            assert plane.close_studies() == number
-            _, peak = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-        memory = peak / 1024**2
+            plane = _all_read(slices, number)
+            seconds = timed(plane.meter, plane.close_studies)
+            shared = _all_read(slices, number)
+            longest = max(timed(shared.meter, partial(shared.close_studies, share)) for share in dealt(4))
+        memory, given_bytes = _memory_of_closing(slices, number), given.memory * 1024**2
+        rates[slices] = CONCLUDE_SECONDS / 60 * number / seconds
         print(
-            f"  {slices:6d}   {number:7d}   {seconds:13.2f} s   {slices / seconds:9,.0f}"
-            f"   {memory:6.1f} MiB {100 * memory / given.memory:5.2f} %"
+            f"  {slices:6d}   {number:7d}   {seconds / number:13.2f} s   {slices * number / seconds:9,.0f}"
+            f"   {memory / 1024**2:6.1f} MiB {memory / given_bytes:6.2%}   {longest / seconds:5.0%} of the whole"
         )
+    print(f"closing ends at, by `closers`; each closes for {CONCLUDE_SECONDS} s of a minute")
+    for closers in (1, StageConfig().closers, SHARDS):
+        ends = (
+            f"{slices} slices {rate * closers:6.1f} studies/s, {slices * rate * closers:6,.0f} uploads/s"
+            for slices, rate in rates.items()
+        )
+        print(f"  {closers:2d}: " + "; ".join(ends))
+
+
+def _all_read(slices: int, number: int) -> Plane:
+    plane = Plane(slices * number, slices)
+    plane.read()
+    return plane
+
+
+def _memory_of_closing(slices: int, number: int) -> int:
+    """Return the peak of closing so many studies, in bytes."""
+    with quiet():
+        plane = _all_read(slices, number)
+        gc.collect()
+        tracemalloc.start()
+        assert plane.close_studies() == number
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return peak
 
 
 def transactions(size: int) -> None:

@@ -29,6 +29,7 @@ from functions.domain.row import Row, Status
 from localcloud import cloud
 from localcloud.home import home_of
 from localcloud.host import process
+from tests import express_lane
 from tests.training import optimise, train
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import write_cohort
@@ -108,6 +109,7 @@ def main() -> None:
         cloud.up(PROJECT, tether=True)
         try:
             connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
+            express_lane.switch(connection, on=False)  # the figures are those of jobs
             connection.registry.promote(connection.registry.register(artifact).model_package)
             print(f"DenseNet121 at {chosen.image_size} x {chosen.image_size}, {chosen.backend}, {os.cpu_count()} cores")
             print(HEADER)

@@ -23,6 +23,7 @@ LATENCY: Mapping[str, float] = {
     "sagemaker": 0.100,
     "events": 0.020,
     "cloudwatch": 0.050,
+    "lambda": 0.030,
 }
 MANY_ITEMS = 0.020  # BatchGetItem, TransactWriteItems, Query
 OF_MANY = frozenset({"batch_get_item", "transact_write_items", "query"})

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from types import SimpleNamespace
 from typing import Any
@@ -79,9 +79,9 @@ class Plane:
         """The minute's sweep."""
         sweep.handler({}, None)
 
-    def close_studies(self) -> int:
-        """Close every study, which is quiet by now; return how many."""
-        concluded = self.world.concluding.run()
+    def close_studies(self, shards: Collection[int] | None = None) -> int:
+        """Close every study, of all or of some shards, which is quiet by now; return how many."""
+        concluded = self.world.concluding.run(shards)
         assert not concluded.failures
         return concluded.revisions
 

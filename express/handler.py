@@ -39,4 +39,5 @@ def _running() -> Running:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, bool]:
     """Run the order."""
-    return {"Run": _running().run(Order.of(event), lambda: context.get_remaining_time_in_millis() / 1000)}
+    order = Order.of(event, context.aws_request_id)
+    return {"Run": _running().run(order, lambda: context.get_remaining_time_in_millis() / 1000)}

@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One batch: keys of the work bucket, and the URI and the SHA-256 (hex) of the model's artifact."""
+    """One batch: keys of the work bucket, and the URI and the SHA-256 (hex) of the model's artifact.
+
+    ``invocation`` is Lambda's id of the invocation that has the order: an order may come twice.
+    """
 
     job: str
     invocation: str
@@ -22,11 +25,11 @@ class Order:
     artifact_sha256: str
 
     @classmethod
-    def of(cls, event: Mapping[str, Any]) -> Order:
-        """Read an event; raise KeyError for a missing field."""
+    def of(cls, event: Mapping[str, Any], invocation: str) -> Order:
+        """Read an invocation's event; raise KeyError for a missing field."""
         return cls(
             job=event["Job"],
-            invocation=event["Invocation"],
+            invocation=invocation,
             bucket=event["Bucket"],
             manifest=event["Manifest"],
             begun=event["Begun"],

@@ -135,6 +135,7 @@ class SweepSettings(CollectSettings, DispatchSettings):
 
     stale_seconds: int
     max_job_seconds: int
+    closers: int  # invocations that close studies at once
     patience: Patience
     series: SeriesRule
     uploads_bucket: str

@@ -1,14 +1,19 @@
-"""Lambda: repairs once a minute what lost events and dead functions left. A schedule triggers it."""
+"""Lambda: repairs once a minute what lost events and dead functions left. A schedule triggers it.
+
+Where many studies are due it invokes itself with orders that only close studies (`functions.flow.sharing`). Such an
+invocation never invokes another.
+"""
 
 from __future__ import annotations
 
 import functools
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from functions import wiring
+from functions.aws.closers import shards_in
 from functions.flow.stalling import Stalling
 from functions.flow.sweeping import Sweeping
 from functions.names import Metric
@@ -33,7 +38,9 @@ def _sweeping() -> Sweeping:
         marking=collecting.marking,
         ticks=wiring.ticks(settings),
         trying=collecting.trying,
-        concluding=wiring.concluding(settings, dispatching.index, dispatching.champions),
+        sharing=wiring.sharing(
+            settings, os.environ["AWS_LAMBDA_FUNCTION_NAME"], dispatching.index, dispatching.champions
+        ),
         stalling=Stalling(index=dispatching.index, clock=wiring.now, kept_days=settings.results_kept_days),
         report=_report,
         stale_seconds=settings.stale_seconds,
@@ -49,9 +56,21 @@ def _report(values: Mapping[Metric, float]) -> None:
 
 
 @traced
-def handler(_event: dict[str, Any], _context: object) -> None:
-    """Measure, dispatch, repair."""
+def handler(event: dict[str, Any], _context: object) -> None:
+    """Measure, dispatch, repair; or, by an order, close the studies of some shards."""
+    shards = shards_in(event)
+    if shards is not None:
+        _close(shards)
+        return
     swept = _sweeping().run()
     logger.info("swept", extra={"measured": swept.measured, "failures": swept.failures})
     if swept.failures:  # an error of the function raises its alarm; the next sweep tries again
         raise RuntimeError(f"{swept.failures} repairs failed; the log above names them.")
+
+
+def _close(shards: Collection[int]) -> None:
+    concluded = _sweeping().sharing.concluding.run(shards)
+    _report(concluded.metrics())
+    logger.info("studies closed", extra={"revisions": concluded.revisions, "failures": concluded.failures})
+    if concluded.failures:
+        raise RuntimeError(f"{concluded.failures} studies were not closed; the log above names them.")

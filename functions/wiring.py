@@ -14,6 +14,7 @@ from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.caller import caller_arn
 from functions.aws.champion import Champions
+from functions.aws.closers import Closers
 from functions.aws.express import Runs
 from functions.aws.index import Index
 from functions.aws.jobs import Jobs
@@ -32,6 +33,7 @@ from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
 from functions.flow.rescoring import Rescoring
 from functions.flow.settling import Settling
+from functions.flow.sharing import Sharing
 from functions.flow.trying import Trying
 from functions.settings import ApproveSettings, CollectSettings, DispatchSettings, IngestSettings, SweepSettings
 
@@ -39,6 +41,7 @@ POOL = 32  # connections: more than any function's threads
 CONNECT_SECONDS = 10
 METRICS_SECONDS = 5
 EVENTS_SECONDS = 5
+INVOKE_SECONDS = 5
 COLLECT_SECONDS = 20  # collect reads and writes no document of more than a MiB
 
 
@@ -139,6 +142,15 @@ def collecting(settings: CollectSettings) -> Collecting:
         studies=studies,
         job_name_prefix=settings.job_name_prefix,
         clock=now,
+    )
+
+
+def sharing(settings: SweepSettings, function: str, index: Index, champions: Champions) -> Sharing:
+    """Return what closes studies in one or several invocations of ``function``, which is ``functions.sweep``."""
+    return Sharing(
+        concluding=concluding(settings, index, champions),
+        closers=Closers(client("lambda", INVOKE_SECONDS, retries=2), function),
+        most=settings.closers,
     )
 
 

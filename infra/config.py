@@ -56,6 +56,8 @@ class StageConfig:
     # Which slices count for the read of a study, and when a study is closed.
     series: SeriesRule = field(default_factory=SeriesRule)
     patience: Patience = field(default_factory=Patience)
+    # Invocations of the sweep that close studies at once, when many are due; a new account runs ten of all functions.
+    closers: Annotated[int, Range(1, 16)] = 4
 
     # The events of studies: the classes whose events have the priority Urgent.
     urgent_labels: tuple[str, ...] = ()

@@ -73,10 +73,10 @@ def arn_of(scope: Construct, service: str, resource: str, name: str) -> str:
     return Stack.of(scope).format_arn(service=service, resource=resource, resource_name=name)
 
 
-def acknowledge_inline_policy(role: iam.Role) -> None:
+def acknowledge_inline_policy(scope: iam.Role | iam.Policy) -> None:
     """Accept that a role's permissions are an inline policy, as everywhere in this service."""
     acknowledge(
-        role,
+        scope,
         "HIPAA.Security-IAMNoInlinePolicy",
         because="The policy belongs to this role: it comes and goes with it, and cannot be attached to another.",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -13,7 +15,7 @@ from functions.settings import CollectSettings, DispatchSettings, JobShape, Swee
 from infra.config import StageConfig
 from infra.express import Express, express_limits
 from infra.function import Function, FunctionDefaults
-from infra.grants import allow, arn_of, volume_key
+from infra.grants import acknowledge_inline_policy, allow, arn_of, volume_key
 from infra.kept import removal_policy
 from infra.queues import ReliableQueue
 from infra.storage import Storage
@@ -101,6 +103,7 @@ class Transform(Construct):
                 **vars(collect) | vars(dispatch),
                 stale_seconds=config.stale_seconds,
                 max_job_seconds=config.max_job_seconds,
+                closers=config.closers,
                 patience=config.patience,
                 series=config.series,
                 uploads_bucket=storage.uploads.bucket_name,
@@ -115,6 +118,7 @@ class Transform(Construct):
             memory_size=COLLECT_MEMORY_MB,
         )
         self._start_sweep_every_minute()
+        self._let_sweep_share()
         return self.sweep
 
     def grant_start_jobs(self, grantee: iam.IGrantable) -> None:
@@ -217,3 +221,9 @@ class Transform(Construct):
             targets=[once],
         )
         self.sweep.configure_async_invoke(retry_attempts=0, max_event_age=Duration.minutes(1))
+
+    def _let_sweep_share(self) -> None:
+        """Let the sweep invoke itself; by another policy than its role's, which must be there before the function."""
+        itself = iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.sweep.function_arn])
+        policy = iam.Policy(self, "SweepItself", statements=[itself], roles=[cast("iam.Role", self.sweep.role)])
+        acknowledge_inline_policy(policy)

@@ -24,7 +24,7 @@ from model_code.artifacts import artifact, loading
 from model_code.backends.backend import Backend, Outputs
 from model_code.errors import InstanceCode, InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.reading import body_part, decoder_process
-from model_code.reading.ct_slice import CTSlice, check_picture, read_picture, read_slice
+from model_code.reading.ct_slice import CTSlice, check_picture, pixels_of, read_picture
 from model_code.reading.dicom import read_instance, sop_instance_uid
 from model_code.reading.frame_notes import FrameNote
 from model_code.reading.notes import Note
@@ -150,7 +150,7 @@ def input_fn(body: bytes, content_type: str) -> Instance:
         elements = read_instance(content)
         uid = sop_instance_uid(elements)
         picture = read_picture(elements)
-        reading = read_slice(elements)
+        reading = pixels_of(elements, picture)
     except InstanceError as error:
         reading = error
     return Instance(digest, uid, picture, reading, _milliseconds_since(started))

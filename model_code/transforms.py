@@ -66,7 +66,7 @@ class Preprocessing:
         as_stored = self.preparation is Preparation.AS_STORED
         image = torch.from_numpy(ct_slice.hounsfield if as_stored else ct_slice.upright()).float()[None]
         low = self.window_level_hu - self.window_width_hu / 2
-        image = ((image - low) / self.window_width_hu).clamp_(0, 1)
+        image = (image - low).div_(self.window_width_hu).clamp_(0, 1)
         place = self.placement(ct_slice)
         sides = place.rows, place.columns
         image = _averaged(image, sides) if as_stored else _resampled(image, sides)

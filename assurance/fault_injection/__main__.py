@@ -14,12 +14,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from assurance.fault_injection.express_faults import EXPRESS_FAULTS
 from assurance.fault_injection.faults import BURST, FAULTS, Fault, Skipped
 from assurance.fault_injection.stage import SIDE, Stage
 from localcloud import cloud
 from tests.training import train
 from wetread.project import PROJECT
 
+ALL = FAULTS | EXPRESS_FAULTS
 HEADER = "| fault | what was seen | uploads | completed | failed | lost | jobs | dead letters | to quiescence |"
 
 
@@ -28,9 +30,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uploads", type=int, default=60, help="of each fault but the burst")
     parser.add_argument("--burst", type=int, default=2000)
-    parser.add_argument("--only", default=",".join(FAULTS), help=f"some of {', '.join(FAULTS)}")
+    parser.add_argument("--only", default=",".join(ALL), help=f"some of {', '.join(ALL)}")
     options = parser.parse_args()
-    chosen = [(FAULTS[name], options.burst if name == BURST else options.uploads) for name in options.only.split(",")]
+    chosen = [(ALL[name], options.burst if name == BURST else options.uploads) for name in options.only.split(",")]
     with tempfile.TemporaryDirectory() as scratch:
         artifact = train(Path(scratch) / "opt-ml", image_size=SIDE)
         try:

@@ -52,7 +52,7 @@ def kill_functions(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     for turn in range(KILLS):
         function = FUNCTIONS[turn % len(FUNCTIONS)]
         for pid in stage.processes(f"functions.{function}.handler"):
-            killed[function] += _kill(pid)
+            killed[function] += kill(pid)
         time.sleep(0.5)
     shown = ", ".join(f"{number} of {function}" for function, number in killed.items() if number)
     return uploads, f"environments killed: {shown or 'none was up'}"
@@ -77,7 +77,7 @@ def kill_cloud(stage: Stage, count: int) -> tuple[dict[str, str], str]:
     stage.until(lambda: len(stage.rows(uploads)) == count and _any_batched(stage, uploads))
     moment = time.time()
     stage.until(lambda: min(file.stat().st_mtime for file in home_of(PROJECT).services.glob("*.json")) > moment)
-    _kill(stage.launcher)
+    kill(stage.launcher)
     stage.start(**{STARTUP: "0"})
     return uploads, "killed with a job under way, and started again"
 
@@ -150,7 +150,8 @@ def _upload_until(stage: Stage, count: int, happened: Callable[[], bool]) -> dic
     return uploads
 
 
-def _kill(pid: int) -> bool:
+def kill(pid: int) -> bool:
+    """Kill a process; return whether it was there."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         return True

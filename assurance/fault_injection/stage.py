@@ -19,6 +19,7 @@ from functions.domain.row import Row, Status
 from localcloud import cloud
 from localcloud.home import home_of
 from localcloud.host import process
+from tests import express_lane
 from wetread.connection import Choice, Connection, connect
 from wetread.demo.phantoms import LABELS, phantom_bytes
 from wetread.operations.service_status import dead_letters
@@ -50,6 +51,7 @@ class Stage:
         os.environ["WETREAD_HOME"] = str(scratch / "home")
         self._numbers = iter(range(1_000_000))
         self.start()
+        express_lane.switch(self.connection, on=False)  # what needs the lane switches it on
         if artifact:
             self.promote(artifact)
 

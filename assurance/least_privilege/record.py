@@ -23,6 +23,7 @@ from functions.names import (
     CHECKPOINTS,
     COHORTS,
     DICOM_RESULTS,
+    EXPRESS,
     INSTANCES,
     OUTPUTS,
     PREDICTIONS,
@@ -34,7 +35,10 @@ from tests.instruments import VARIABLE, iam_recorder, loaded_with
 
 ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "tests" / "infra" / "questions.json"
-STORY = ("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py", "test_studies.py")
+STORY = (
+    *("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py", "test_studies.py"),
+    *("test_express.py", "test_dicom_results.py"),
+)
 LOGICAL_ID = re.compile(r"[0-9A-F]{8}$")
 # Names by the local cloud's CloudFormation: stack, logical id, a random end.
 NAME = re.compile(r"(?i)^wetread-(?P<id>[a-z0-9]+)-[0-9a-f]{13}(\.fifo)?$")
@@ -44,9 +48,9 @@ WORKFLOW = "wetread-training"
 OF_TEST = "/test"
 """The end of the session's ARN when a test assumes a role for requests that the service does not make."""
 OF_STACK = "aws:principaltag/aws:cloudformation:logical-id"
-CONDITIONS = ("s3:prefix", "iam:passedtoservice", "sagemaker:networkisolation")
+CONDITIONS = ("s3:prefix", "iam:passedtoservice", "sagemaker:networkisolation", "events:source")
 PREFIXES = (
-    *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS),
+    *(INSTANCES, BATCHES, OUTPUTS, PREDICTIONS, EXPRESS),
     *(ARTIFACTS, CHECKPOINTS, COHORTS, SLICES, RUNS, STUDIES, DICOM_RESULTS),
 )
 

@@ -14,7 +14,7 @@ from assurance.least_privilege.policies import without
 from assurance.least_privilege.stage import RoleStage
 from assurance.least_privilege.story import Story
 from assurance.least_privilege.training import APPROVE, PROMOTE, Approval, Promotion, Retraining
-from assurance.least_privilege.uploads import Sweep, Upload, finish
+from assurance.least_privilege.uploads import Run, Sweep, Upload, finish
 from localcloud.home import home_of
 from tests.infra.conftest import Assembly
 from tests.infra.needs import Statement, needed
@@ -26,6 +26,7 @@ STORIES: dict[str, Callable[[RoleStage], Story]] = {
     "BatchDispatch": lambda stage: Upload(stage, "BatchDispatch"),
     # The function that starts a job gets the error that SageMaker may not read its manifest.
     "ModelJob": lambda stage: Upload(stage, "ModelJob", blamed="BatchDispatch"),
+    "BatchLaneExpress": lambda stage: Run(stage, "BatchLaneExpress"),
     "BatchCollect": lambda stage: Upload(stage, "BatchCollect"),
     "BatchSweep": Sweep,
     "TrainingSnapshot": Retraining,
@@ -35,7 +36,10 @@ STORIES: dict[str, Callable[[RoleStage], Story]] = {
     PROMOTE: Promotion,
     "ModelEndpoint": lambda _stage: Hosting(),
 }
-BORNE = {("TrainingWorkflow", "sns:Publish"): "a run ends as before when its notice cannot be sent"}
+BORNE = {
+    ("TrainingWorkflow", "sns:Publish"): "a run ends as before when its notice cannot be sent",
+    ("BatchLaneExpress", "sqs:SendMessage"): "a run that cannot report its end is found by the sweep",
+}
 """Role and action that a story does without by design, and why."""
 HEADER = "| role | statement | denied | what was seen | seconds |\n|---|---|---|---|---|"
 

@@ -30,16 +30,16 @@ def processor_ms(base: Path, bodies: Sequence[bytes], slices: int) -> dict[str, 
         post(port, bodies, in_flight, math.inf, WARM_UP)
         decoders = descendants(process, "decoder_process")
         servers = {process} | descendants(process, "model_code answer")
-        began, server, decoding = time.process_time(), sum(map(_spent, servers)), sum(map(_spent, decoders))
+        began, server, decoding = time.process_time(), sum(map(spent, servers)), sum(map(spent, decoders))
         post(port, bodies, in_flight, math.inf, slices)
         posting = (time.process_time() - began) / slices
-        server = (sum(map(_spent, servers)) - server) / slices
-        decoding = (sum(map(_spent, decoders)) - decoding) / slices
+        server = (sum(map(spent, servers)) - server) / slices
+        decoding = (sum(map(spent, decoders)) - decoding) / slices
     seconds = {"network alone": network, "server": server, "decoders": decoding, "client": posting}
     return {name: 1000 * one for name, one in seconds.items()}
 
 
-def _spent(pid: int) -> float:
+def spent(pid: int) -> float:
     """Return seconds of processor time of all threads, user's and system's (proc_pid_stat(5), fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -63,8 +63,8 @@ def job_ended(body: str) -> JobEnded:
     """
     event = _event(body)
     if isinstance(event, dict) and "requestPayload" in event:
-        order = _field(event, "requestPayload")
-        return JobEnded(name=_text(order, "Job"), invocation=_text(order, "Invocation"))
+        name, context = _text(_field(event, "requestPayload"), "Job"), _field(event, "requestContext")
+        return JobEnded(name=name, invocation=_text(context, "requestId"))
     return JobEnded(name=_text(_field(event, "detail"), "TransformJobName"))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ from functions.domain import layout
 from functions.domain.batch import Batch
 from functions.domain.errors import MalformedDocument
 from functions.domain.lane import END_SECONDS, RUN_SECONDS, Lane
-from functions.domain.row import moment_of, timestamp
+from functions.domain.row import timestamp
 
 logger = logging.getLogger(__name__)
 
@@ -65,17 +64,20 @@ class Runs:
     def describe(self, name: str) -> TransformJob | None:
         """Return the run as it is now, in the words of a transform job; None if it has not begun.
 
-        A run without an end is over when Lambda has ended it for certain: what it has answered by then counts.
+        A run without an end is over when Lambda has ended it for certain: what it has answered by then counts. Times
+        are S3's: the clock of a function may be wrong.
         """
-        begun = self._read(layout.run_begun_key(name))
+        begun_key, ended_key = layout.run_begun_key(name), layout.run_ended_key(name)
+        begun = self._read(begun_key)
         if begun is None:
             return None
-        ended = self._read(layout.run_ended_key(name))
+        ended = self._read(ended_key)
         if ended is not None:
-            return self._job(name, JobStatus(ended["Status"]), ended["Reason"], moment_of(ended["At"]))
+            return self._job(name, JobStatus(ended["Status"]), ended["Reason"], self.work.written_at(ended_key))
+        began = self.work.written_at(begun_key)
         if begun["Invocation"] == CALLED_OFF:
-            return self._job(name, JobStatus.FAILED, "It was called off: no invocation began.", moment_of(begun["At"]))
-        last = moment_of(begun["At"]) + timedelta(seconds=RUN_SECONDS + END_SECONDS)
+            return self._job(name, JobStatus.FAILED, "It was called off: no invocation began.", began)
+        last = began + timedelta(seconds=RUN_SECONDS + END_SECONDS)
         if self.clock() < last:
             return self._job(name, JobStatus.IN_PROGRESS, "", None)
         return self._job(name, JobStatus.FAILED, "It did not end within Lambda's time limit.", last)
@@ -91,7 +93,8 @@ class Runs:
     def lost(self, name: str, invocation: str) -> None:
         """Note that Lambda has given an invocation up: its process is gone, or it never got one.
 
-        If that was the run, the run is over. If no run has begun, none will.
+        If that was the run, the run is over. If no run has begun, none will. ``invocation`` is Lambda's id of it: an
+        order may come twice, and the other invocation may be the run.
         """
         self.call_off(name)
         begun = self._read(layout.run_begun_key(name))
@@ -115,7 +118,6 @@ class Runs:
         """Return what the function must know: it knows no layout, and its role bounds what it can touch."""
         return {
             "Job": name,
-            "Invocation": secrets.token_hex(8),
             "Bucket": self.work.bucket,
             "Manifest": layout.manifest_key(batch.batch_id),
             "Begun": layout.run_begun_key(name),

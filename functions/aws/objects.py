@@ -10,6 +10,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -247,6 +248,10 @@ class Documents:
             if error_code(error) in GONE:
                 return None
             raise
+
+    def written_at(self, key: str) -> datetime:
+        """Return when an object was written, by S3's clock."""
+        return self._client.head_object(Bucket=self.bucket, Key=key)["LastModified"].astimezone(UTC)
 
     def download(self, key: str, path: Path) -> None:
         """Store one object's bytes as a file."""

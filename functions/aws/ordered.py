@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +31,19 @@ def in_order(
     since: str | None = None,
     newest_first: bool = True,
     page: int | None = None,
+    shards: Collection[int] | None = None,
 ) -> Iterator[Item]:
-    """Yield the items with a value, by time, and read about ``page`` of them at once.
+    """Yield the items with a value, of all shards or of these, by time, and read about ``page`` of them at once.
 
     The first pages of all shards are read together, further ones when the items before them are used up.
     """
     request = _request(table, index, since) | {"ScanIndexForward": not newest_first}
-    keys = partitions(index.partition, value)
+    keys = partitions(index.partition, value, shards)
     requests = [_of(request, key) | {"Limit": _share(page or PAGE, key, value, len(keys))} for key in keys]
     with ThreadPoolExecutor(len(requests)) as pool:
         answers = list(pool.map(lambda one: client.query(**one), requests))
-    shards = [_pages(client, one, answer) for one, answer in zip(requests, answers, strict=True)]
-    yield from heapq.merge(*shards, key=lambda item: str(item[index.sort]["S"]), reverse=newest_first)
+    found = [_pages(client, one, answer) for one, answer in zip(requests, answers, strict=True)]
+    yield from heapq.merge(*found, key=lambda item: str(item[index.sort]["S"]), reverse=newest_first)
 
 
 def count(client: DynamoDBClient, table: str, index: AnyIndex, value: str, at_most: int | None = None) -> int:

@@ -11,7 +11,7 @@ Two bytes each, since a row of 1,010 bytes costs half of one of 1,025; and no cl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from functions.names import IndexName, StudyIndexName
@@ -28,8 +28,18 @@ ATTRIBUTES = OF_ROWS | OF_STUDIES
 
 def sharded(value: str, item: str) -> str:
     """Return a value with the shard of an item: of an UploadId or a StudyInstanceUID."""
-    shard = int.from_bytes(hashlib.sha256(item.encode()).digest()[:4]) % SHARDS
-    return f"{value}{MARK}{shard:x}"
+    return f"{value}{MARK}{shard_of(item):x}"
+
+
+def shard_of(item: str) -> int:
+    """Return the shard of an item, below ``SHARDS``."""
+    return int.from_bytes(hashlib.sha256(item.encode()).digest()[:4]) % SHARDS
+
+
+def dealt(number: int) -> list[frozenset[int]]:
+    """Return all shards in ``number`` shares of about the same size; as many shares as shards if there are fewer."""
+    number = min(number, SHARDS)
+    return [frozenset(range(first, SHARDS, number)) for first in range(number)]
 
 
 def plain(value: str) -> str:
@@ -50,8 +60,11 @@ def without_shards(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def partitions(attribute: str, value: str) -> list[str]:
-    """Return the partition keys of an index that may have a value."""
+def partitions(attribute: str, value: str, shards: Collection[int] | None = None) -> list[str]:
+    """Return the partition keys of an index that may have a value; with ``shards``, of items of these shards.
+
+    The value without a shard is always one of them: its items are of any shard.
+    """
     if attribute not in ATTRIBUTES:
         return [value]
-    return [value, *(f"{value}{MARK}{shard:x}" for shard in range(SHARDS))]
+    return [value, *(f"{value}{MARK}{shard:x}" for shard in (range(SHARDS) if shards is None else sorted(shards)))]

@@ -7,7 +7,7 @@ The members beside the rows make the list of a study strongly consistent, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from functions.aws.items import cancellations, from_item, is_condition_failed, to_item
 from functions.aws.ordered import in_order
-from functions.aws.shards import with_shards
+from functions.aws.shards import shard_of, with_shards
 from functions.aws.study_items import (
     IN_INDEX,
     MARKER,
@@ -157,14 +157,23 @@ class Studies:
         item = self._get(study, MARKER)
         return markers.kept(study, item["Series"]) if item else None
 
-    def open(self) -> Iterator[Study]:
-        """Yield the open studies, those that are due first; a hint, which may be out of date."""
-        for item in self._query(StudyIndexName.BY_DUE, OPEN, oldest_first=True):
-            yield study_in(item)
+    def open(self, shards: Collection[int] | None = None, page: int | None = None) -> Iterator[Study]:
+        """Yield the open studies, all or of some shards, those that are due first; a hint, which may be out of date.
 
-    def unannounced(self) -> Iterator[Study]:
+        ``page`` is about how many are read at once.
+        """
+        yield from self._to_do(OPEN, shards, page)
+
+    def unannounced(self, shards: Collection[int] | None = None) -> Iterator[Study]:
         """Yield the closed studies with a revision to announce, the oldest first; a hint, as ``open``."""
-        yield from map(study_in, self._query(StudyIndexName.BY_DUE, UNANNOUNCED, oldest_first=True))
+        yield from self._to_do(UNANNOUNCED, shards)
+
+    def _to_do(self, what: str, shards: Collection[int] | None, page: int | None = None) -> Iterator[Study]:
+        by_due = StudyIndexName.BY_DUE
+        found = in_order(self._client, self.table, by_due, what, newest_first=False, page=page, shards=shards)
+        for study in self._studies_in(found):
+            if shards is None or shard_of(study.study_instance_uid) in shards:
+                yield study
 
     def note_announced(self, study: Study) -> None:
         """Note that the revisions that a study had when it was read are announced; it may have changed since."""
@@ -179,11 +188,11 @@ class Studies:
 
     def of_class(self, label: str, since: str = "") -> Iterator[Study]:
         """Yield the studies whose last revision has a class, closed since a time, the newest first; for people."""
-        yield from map(study_in, self._query(StudyIndexName.BY_CLASS, label, since))
+        yield from self._query(StudyIndexName.BY_CLASS, label, since)
 
     def closed(self, since: str = "") -> Iterator[Study]:
         """Yield the closed studies, closed since a time, the newest first; for people."""
-        yield from map(study_in, self._query(StudyIndexName.BY_STATE, State.CLOSED, since))
+        yield from self._query(StudyIndexName.BY_STATE, State.CLOSED, since)
 
     def members(self, study: str) -> Iterator[list[Listed]]:
         """Yield the members by series and upload, in pages; strongly consistent."""
@@ -366,11 +375,11 @@ class Studies:
         }
         yield from self._pages(request | ({"Limit": most} if most else {}))
 
-    def _query(
-        self, index: StudyIndexName, value: str, since: str = "", *, oldest_first: bool = False
-    ) -> Iterator[dict[str, Any]]:
-        found = in_order(self._client, self.table, index, value, since=since, newest_first=not oldest_first)
-        yield from (item for item in map(from_item, found) if is_study(item))
+    def _query(self, index: StudyIndexName, value: str, since: str) -> Iterator[Study]:
+        return self._studies_in(in_order(self._client, self.table, index, value, since=since))
+
+    def _studies_in(self, found: Iterator[Mapping[str, Any]]) -> Iterator[Study]:
+        return (study_in(item) for item in map(from_item, found) if is_study(item))
 
     def _pages(self, request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         start = None

@@ -15,6 +15,7 @@ from aggregation.rule import MalformedRule, parse
 from functions.domain import weights
 from functions.domain.errors import CodeInWeights, InvalidArtifact
 from untrusted import archive
+from untrusted.class_names import refused_in
 
 SCRIPT = "code/inference.py"
 REQUIRED = ("model.pth", "metadata.json", SCRIPT)
@@ -112,6 +113,11 @@ def _identity(archive_name: str, metadata: Any) -> tuple[str, str, tuple[str, ..
                 f"metadata.json of {archive_name} has the name or version {text!r}, which SageMaker's registry does "
                 f"not take: {NAME_RULE}."
             )
+    if odd := next(filter(None, map(refused_in, labels)), ""):
+        raise InvalidArtifact(
+            f"metadata.json of {archive_name} has a class with the character {odd}: letters, digits, signs and spaces "
+            "are expected, no control or format characters."
+        )
     if not 0 < len(labels) <= MOST_LABELS or len(set(labels)) < len(labels):
         raise InvalidArtifact(f"metadata.json of {archive_name} has not 1 to {MOST_LABELS} different classes.")
     return name, version, labels

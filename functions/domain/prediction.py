@@ -19,6 +19,7 @@ from typing import Any
 from functions.domain import grid
 from functions.domain.errors import FailureCode, MalformedPrediction
 from functions.domain.grid import Grid
+from untrusted.class_names import refused_in
 
 SCHEMA = "prediction/2"
 SCHEMAS = frozenset({"prediction/1", SCHEMA})
@@ -265,6 +266,8 @@ def _numbers(document: Mapping[str, Any], name: str, most: float) -> dict[str, f
     values = document[name]
     if not isinstance(values, Mapping) or len(values) > MOST_NUMBERS[name]:
         raise _malformed(f"its {name} are not at most {MOST_NUMBERS[name]} named numbers")
+    if odd := next(filter(None, map(refused_in, values)), ""):
+        raise _malformed(f"its {name} have a name with the character {odd}")
     for each, value in values.items():
         if not _is_short(each, LONGEST_NAME):
             raise _malformed(f"its {name} have a name that is not of 1 to {LONGEST_NAME} characters")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,10 +26,13 @@ class Announcing:
     announcements: Announcements
     clock: Callable[[], datetime]
 
-    def run(self) -> int:
-        """Announce what is closed and not announced, the oldest first; return how many studies failed."""
+    def run(self, shards: Collection[int] | None = None) -> int:
+        """Announce what is closed and not announced, the oldest first, of all studies or of some shards.
+
+        Return how many studies failed.
+        """
         failures, until = 0, self.clock() + timedelta(seconds=ANNOUNCE_SECONDS)
-        for hint in sorted(self.studies.unannounced(), key=lambda one: (one.due_at, one.study_instance_uid)):
+        for hint in sorted(self.studies.unannounced(shards), key=lambda one: (one.due_at, one.study_instance_uid)):
             if self.clock() > until:
                 logger.error("studies left to be announced by the next sweep")
                 return failures + 1

@@ -10,7 +10,7 @@ import functools
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from functions.aws.backlog import Backlog
 from functions.aws.champion import Champions
 from functions.aws.index import Index
 from functions.aws.objects import Documents
+from functions.aws.shards import shard_of
 from functions.aws.studies import Studies
 from functions.aws.study_items import Listed
 from functions.aws.trouble import loggable
@@ -39,10 +40,11 @@ from functions.names import Metric
 
 logger = logging.getLogger(__name__)
 
-CONCLUDE_SECONDS = 120  # of a sweep, after which no further study is begun
+CONCLUDE_SECONDS = 50  # after which no further study is begun: the next sweep comes, and asks as many as this one did
 # Studies that are looked at at once: as many as keep the function's share of a CPU busy (`benchmarks.control_plane`),
 # and their largest fit its memory (tests/functions/flow/test_large_studies.py).
 AT_ONCE = 4
+HINTS_AT_ONCE = 10_000  # open studies that are read at once; all of them are in memory in the end
 WRITERS = 6  # rows of a study that are requeued at once
 MOST_AT_ONCE = 100  # rows that are requeued before the next ones are read
 MOST_OF_A_ROUND = 5000  # rows that are requeued before the study waits for them: two minutes of the function's five
@@ -50,7 +52,7 @@ MOST_OF_A_ROUND = 5000  # rows that are requeued before the study waits for them
 
 @dataclass(frozen=True)
 class Concluded:
-    """The result of one round: revisions made, studies that failed, and how long the oldest has been open, in s."""
+    """The result of a round: revisions made, what failed, and how long the oldest study has been open, in s."""
 
     revisions: int = 0
     failures: int = 0
@@ -85,15 +87,28 @@ class Concluding:
     clock: Callable[[], datetime]
     fhir_results: bool = False  # whether a FHIR bundle is written beside each document
 
-    def run(self) -> Concluded:
-        """Look at each open study once, those that are due longest first."""
+    def waiting(self, shards: Collection[int] | None = None) -> list[Study]:
+        """Return hints of the open studies, of all or of some shards, those that are due longest first."""
+        return sorted(self.studies.open(shards, HINTS_AT_ONCE), key=lambda one: (one.due_at, one.study_instance_uid))
+
+    def is_due(self, hint: Study) -> bool:
+        """Return whether an open study is to be looked at now."""
+        now = self.clock()
+        return hint.is_due(now) or bool(hint.marked_at) or bool(hint.cut_off(now, self.patience))
+
+    def run(self, shards: Collection[int] | None = None) -> Concluded:
+        """Look at each open study once, at all or at those of some shards."""
+        return self.look_at(self.waiting(shards), shards)
+
+    def look_at(self, waiting: Sequence[Study], shards: Collection[int] | None = None) -> Concluded:
+        """Look at each study that waits once, in this order; with ``shards``, at those of them alone."""
         began = self.clock()
         until = began + timedelta(seconds=CONCLUDE_SECONDS)
         behind = functools.cache(lambda: self.backlog.is_behind(self.patience.study_quiet_seconds))
-        waiting = sorted(self.studies.open(), key=lambda one: (one.due_at, one.study_instance_uid))
-        failures = self.announcing.run()
+        failures = self.announcing.run(shards)
+        own = [one for one in waiting if shards is None or shard_of(one.study_instance_uid) in shards]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            closed = list(pool.map(lambda hint: self._try(hint, behind, until), waiting))
+            closed = list(pool.map(lambda hint: self._try(hint, behind, until), own))
         revisions, failures = sum(map(bool, closed)), failures + closed.count(None)
         opened = [moment_of(one.opened_at) for one in waiting if one.opened_at]
         oldest = (began - min(opened)).total_seconds() if opened else 0.0
@@ -112,9 +127,9 @@ class Concluding:
 
     def _look_at(self, hint: Study, behind: Callable[[], bool]) -> bool:
         """Close a study if it can be closed now; return whether that made a revision."""
-        now = self.clock()
-        if not (hint.is_due(now) or hint.marked_at or hint.cut_off(now, self.patience)):
+        if not self.is_due(hint):
             return False
+        now = self.clock()
         study = self.studies.get(hint.study_instance_uid)
         if study is None or study.state != State.OPEN:
             return False

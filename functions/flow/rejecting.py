@@ -35,10 +35,12 @@ class Rejecting:
     def reject(self, study_uid: str, number: int, subject_of: SubjectOf) -> tuple[Result | None, tuple[int, ...]]:
         """Return the note of revision ``number``, and the earlier revisions that it withdraws; None if there are none.
 
+        An event that is repeated gives the same note again, also when later revisions were delivered since.
         Raise NoResults where the patient's attributes cannot be copied any more.
         """
-        delivered = {one.revision: one for one in self.deliveries.of_study(study_uid) if one.revision < number}
-        done = {revision for one in delivered.values() for revision in one.rejects}
+        others = [one for one in self.deliveries.of_study(study_uid) if one.revision != number]
+        delivered = {one.revision: one for one in others if one.revision < number}
+        done = {revision for one in others for revision in one.rejects}
         void = [
             revision
             for revision, one in delivered.items()

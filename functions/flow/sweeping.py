@@ -20,9 +20,9 @@ from functions.domain.batch import Batch, BatchStatus
 from functions.domain.lane import START_SECONDS, Lane
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.flow.collecting import Collected, Collecting
-from functions.flow.concluding import Concluding
 from functions.flow.dispatching import Dispatching
 from functions.flow.marking import Marking
+from functions.flow.sharing import Sharing
 from functions.flow.stalling import Stalling
 from functions.flow.trying import MOST_TRIES, TOGETHER_TRIES, Trying
 from functions.names import IndexName, Metric
@@ -69,7 +69,7 @@ class Sweeping:
     ticks: Ticks
     trying: Trying
     stalling: Stalling
-    concluding: Concluding
+    sharing: Sharing
     report: Callable[[Mapping[Metric, float]], None]
     stale_seconds: int
     max_job_seconds: int
@@ -106,7 +106,7 @@ class Sweeping:
         failures = sum(repair.failed for repair in repairs) + (gauges is None) + (started is None) + (stalled is None)
         failures += not self._try_to_mark()
         # Last: studies wait for the rows that all of this has moved.
-        concluded = self._try("no study closed", self.concluding.run)
+        concluded = self._try("no study closed", self.sharing.run)
         failures += concluded.failures if concluded else 1
         studies = concluded.metrics() if concluded else {}
         self.report(studies)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from localcloud.lambdas import asynchronous
 from localcloud.lambdas.environment import Result
 from localcloud.lambdas.function import FunctionVersion
 from localcloud.lambdas.pool import Pool, TooManyInvocations
@@ -24,6 +25,7 @@ def install(pool: Pool) -> None:
     replace("services.lambda_svc", "_execute_function_warm", ("func", "event", "request_id"), _in_pool(pool))
     replace("services.lambda_svc", "_execute_function_docker", ("func", "event", "request_id"), _in_pool(pool))
     replace("services.lambda_svc", "_emit_lambda_logs", _LOG_PARAMETERS, lambda _original: _no_second_log)
+    asynchronous.install()
 
 
 def _no_second_log(*_arguments: Any, **_options: Any) -> None:
@@ -43,7 +45,7 @@ def _in_pool(pool: Pool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         if not is_image and not func.get("code_zip"):
             return _refused("Runtime.NoCode", f"Function {configuration['FunctionName']} has no code; deploy it again.")
         try:
-            result = pool.invoke(FunctionVersion.of(func), request_id, json.dumps(event).encode())
+            result = pool.invoke(FunctionVersion.of(func), asynchronous.tried(request_id), json.dumps(event).encode())
         except TooManyInvocations as error:
             throttled: dict[str, Any] = functions._throttle_response("ConcurrentInvocationLimitExceeded", str(error))
             return throttled
@@ -59,4 +61,5 @@ def _answer(result: Result) -> dict[str, Any]:
 
 
 def _refused(kind: str, message: str) -> dict[str, Any]:
-    return {"body": {"errorType": kind, "errorMessage": message}, "error": True, "log": message}
+    body = {"errorType": kind, "errorMessage": message}
+    return {"body": body, "error": True, "function_error": "Unhandled", "log": message}

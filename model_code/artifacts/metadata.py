@@ -20,6 +20,7 @@ from model_code.backends.networks import DEFAULT, NETWORKS
 from model_code.errors import ArtifactError
 from model_code.reading.body_part import CHEST
 from model_code.transforms import Preparation, Preprocessing
+from untrusted.class_names import refused_in
 from untrusted.image_type import IMAGE_TYPES
 from untrusted.picture import ALL_PLANES, PLAIN, Pictures
 
@@ -208,6 +209,8 @@ def _labels(channel_def: Mapping[str, str]) -> tuple[str, ...]:
     labels = tuple(_text(channel_def[str(index)]) for index in range(len(channel_def)))
     if not all(labels) or len(set(labels)) < len(labels):  # an answer names its probabilities by the labels
         raise ValueError("a label is empty, or there twice")
+    if odd := next(filter(None, map(refused_in, labels)), ""):
+        raise ValueError(f"a label has the character {odd}; letters, digits, signs and spaces are expected")
     return labels
 
 

@@ -66,7 +66,11 @@ def read_slice(elements: Elements) -> CTSlice:
 
     Raises InstanceError with the code of what is missing, unsupported, damaged or no slice of a body.
     """
-    picture = read_picture(elements)
+    return pixels_of(elements, read_picture(elements))
+
+
+def pixels_of(elements: Elements, picture: Picture) -> CTSlice:
+    """Return the slice whose ``picture`` has been read; raises InstanceError as ``read_slice`` does."""
     check_picture(picture, ANY)
     hounsfield, frame_notes = decoded(elements)
     found = padding.find(elements, hounsfield)

@@ -303,25 +303,34 @@ def _answer_requests(parent: Channel, complaints: Complaints) -> None:
 
 def _answers(request: dict[str, Any], codestream: bytes, complaints: Complaints) -> list[bytes]:
     """Return the messages about a frame: its dtype and its pixels, or the reason for a rejection."""
+    syntax, plugin, attributes = request["syntax"], request["plugin"], request["attributes"]
+    has_more = False
     try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            pixels, _ = get_decoder(uid.UID(request["syntax"])).as_array(
-                encapsulate([codestream]),
-                index=0,
-                raw=True,
-                validate=False,
-                decoding_plugin=request["plugin"],
-                **request["attributes"],
-            )
+        if plugin == gdcm_plugin.NAME:
+            dtype, pixels = _dtype(attributes), gdcm_plugin.decode_frame(codestream, syntax, attributes)
+        else:
+            dtype, pixels, has_more = _by_pydicom(syntax, plugin, attributes, codestream)
     except Exception as error:  # decoders raise anything; their texts may quote the object, the type's name cannot
         complaints.take()
         return [b"!" + type(error).__name__.encode()]
     if _is_corrupt(complaints.take()):
         return [b"!" + CORRUPT_REASON]
-    if _has_more(warned):
-        return [b"!" + MORE_REASON]
-    return [pixels.dtype.str.encode(), pixels.tobytes()]
+    return [b"!" + MORE_REASON] if has_more else [dtype.encode(), pixels]
+
+
+def _dtype(attributes: PixelAttributes) -> str:
+    """Return how numpy names the pixels that are asked for."""
+    return np.dtype(f"<{'ui'[attributes['pixel_representation']]}{attributes['bits_allocated'] // 8}").str
+
+
+def _by_pydicom(syntax: str, plugin: str, attributes: PixelAttributes, codestream: bytes) -> tuple[str, bytes, bool]:
+    """Return numpy's name of the pixels, the pixels, and whether there are more than the header says."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        pixels, _ = get_decoder(uid.UID(syntax)).as_array(
+            encapsulate([codestream]), index=0, raw=True, validate=False, decoding_plugin=plugin, **attributes
+        )
+    return pixels.dtype.str, pixels.tobytes(), _has_more(warned)
 
 
 def _has_more(warned: Iterable[warnings.WarningMessage]) -> bool:
@@ -341,9 +350,8 @@ def _bound_memory() -> None:
 
 
 def _serve_frames(parent: Channel) -> None:
-    """Run the child: register the plugin, enter the sandbox, report what could not be given up, and decode."""
+    """Run the child: enter the sandbox, report what could not be given up, and decode."""
     allocator.keep_freed_memory(KEPT_BLOCK_BYTES)
-    gdcm_plugin.register()
     _bound_memory()
     complaints = Complaints()
     parent.send("; ".join(sandbox.enter()).encode())

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model_code.errors import InstanceCode, InstanceError
 from model_code.reading.elements import Elements, is_uid, read_elements
 from model_code.reading.frame import TRANSFER_SYNTAXES, stored_values
 from model_code.reading.frame_notes import FrameNote
-from model_code.reading.hounsfield import HounsfieldArray, rescale, term
+from model_code.reading.hounsfield import MAX_STORED, HounsfieldArray, rescale, term
 from untrusted import picture
 from untrusted.sop_classes import modality_of_sop_class
 
@@ -48,6 +49,7 @@ KEYWORDS = (
 )
 # 4096 x 4096 is four times the largest CT matrix in use; as float32 it takes 64 MiB.
 MAX_PIXELS = 4096 * 4096
+WHOLE_IN_FLOAT32 = 2**24  # all whole numbers up to it have a value of their own in single precision
 # The values that DICOM defines (PS3.3 section C.7.6.3.1.2). Messages repeat these and no other text of an object, which
 # may name a person.
 PHOTOMETRIC = frozenset(
@@ -80,7 +82,20 @@ def decoded(elements: Elements) -> tuple[HounsfieldArray, tuple[FrameNote, ...]]
     attributes = _pixel_attributes(elements)
     slope, intercept = rescale(elements)
     frame = stored_values(elements, attributes)
-    return (frame.values * slope + intercept).astype(np.float32), frame.notes
+    return _rescaled(frame.values, slope, intercept), frame.notes
+
+
+def _rescaled(values: npt.NDArray[np.integer[Any]], slope: float, intercept: float) -> HounsfieldArray:
+    """Return the values in Hounsfield units, as double precision gives them, rounded to single.
+
+    Whole numbers that single precision holds are the same in either, and half of the work.
+    """
+    is_whole = slope.is_integer() and intercept.is_integer()
+    if is_whole and abs(slope) * MAX_STORED + abs(intercept) <= WHOLE_IN_FLOAT32:
+        hounsfield: HounsfieldArray = np.multiply(values, np.float32(slope), dtype=np.float32)
+        hounsfield += np.float32(intercept)
+        return hounsfield
+    return (values * slope + intercept).astype(np.float32)
 
 
 def check_object(elements: Elements) -> None:

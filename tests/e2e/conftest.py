@@ -22,6 +22,8 @@ from localcloud.deploy import synthesis
 from wetread.connection import Choice, Connection, connect
 from wetread.project import PROJECT
 
+JOBS_ALONE = {"express": False}
+
 
 @dataclass(frozen=True)
 class Service:
@@ -79,7 +81,7 @@ def deploy(settings: Mapping[str, Any]) -> None:
     context = synthesis._context(PROJECT.folder)
     stages: Any = context["stages"]
     changed = context | {"stages": stages | {"local": stages["local"] | settings}}
-    # For the deployment only: the same worker goes on to tests of the synthesis itself.
+    # For the deployment only: the same worker also runs tests of the synthesis itself.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthesis, "_context", lambda _folder: changed)
         cloud.up(PROJECT, tether=True)
@@ -91,14 +93,15 @@ def running(
 ) -> Iterator[Service]:
     """Deploy the service into a separate local cloud with its data in ``home``, with or without a champion.
 
-    ``settings`` are what the stage has besides those of the stage ``local``.
+    ``settings`` are what the stage has besides those of the stage ``local``. It reads by transform jobs alone unless
+    they ask for the express lane.
     """
     patch = pytest.MonkeyPatch()
     state = {"WETREAD_HOME": str(home), "XDG_STATE_HOME": str(home / ".state")}
     for name, value in (state | environment).items():
         patch.setenv(name, value)
     try:
-        deploy(settings or {})
+        deploy(JOBS_ALONE | dict(settings or {}))
         connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
         if champion:
             connection.registry.promote(connection.registry.register(artifact).model_package)

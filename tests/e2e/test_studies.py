@@ -8,6 +8,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from pydicom import dcmread
 
 from functions.domain.row import Row, Status, timestamp
 from functions.domain.study import Revision, State
+from functions.flow.sharing import DUE_EACH
 from tests.e2e.conftest import Service, running
-from tests.e2e.controls import function
+from tests.e2e.controls import function, log
 from wetread.demo.phantoms import phantom_bytes
 from wetread.demo.studies import write_studies
 from wetread.erasure.erasure import Erasing
@@ -99,6 +102,15 @@ def study_of(rows: dict[str, Row]) -> str:
     (study,) = {row.study_instance_uid for row in rows.values()}
     assert study
     return study
+
+
+def test_many_studies_that_are_due_are_closed_by_several_invocations(service: Service) -> None:
+    """Studies that nothing was written of but that they are open: a closing drops them."""
+    studies, long_ago = service.connection.studies, datetime.now(UTC) - timedelta(hours=1)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: studies.arrived(f"1.2.840.7.{number}", long_ago, 1), range(3 * DUE_EACH)))
+    until(lambda: not list(studies.open()), service)
+    assert "studies closed" in log(service, "Sweep"), "no invocation has closed a share"
 
 
 def test_a_study_is_read_when_it_is_quiet_and_again_with_a_late_slice(service: Service) -> None:

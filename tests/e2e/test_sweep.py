@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 def service(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Service]:
     """A service with a champion in which only the sweep starts and collects jobs."""
     lost = {VARIABLE: loaded_with("unreliable_events"), LOST: "1"}
-    with running(tmp_path_factory.mktemp("home"), artifact, **lost) as service:
+    with running(tmp_path_factory.mktemp("home"), artifact, settings={"express": True}, **lost) as service:
         functions = service.connection.client("lambda")
         (mapping,) = functions.list_event_source_mappings(FunctionName=function(service, "Dispatch"))[
             "EventSourceMappings"
@@ -64,12 +64,12 @@ def test_uploads_are_read_without_any_event(service: Service) -> None:
     uploads = stored(service, "unheard")
     sweep_until_all_have_ended(service, uploads)
     rows = service.rows(uploads)
-    assert {row.status for row in rows.values()} == {Status.COMPLETED}
+    assert {(row.status, row.lane) for row in rows.values()} == {(Status.COMPLETED, "express")}
 
 
 def test_a_job_that_runs_too_long_is_stopped_and_its_uploads_are_read_by_another(service: Service) -> None:
+    configure(service, "Sweep", EXPRESS="False", MAX_JOB_SECONDS="0")
     before, uploads = set(service.jobs()), stored(service, "too-long")
-    configure(service, "Sweep", MAX_JOB_SECONDS="0")
     while not set(service.jobs()) - before:
         sweep(service)
     sweep(service)

@@ -18,7 +18,6 @@ WORK = "work"
 ORDER = Order.of(
     {
         "Job": "wetread-1",
-        "Invocation": "a1",
         "Bucket": WORK,
         "Manifest": "batches/1/manifest.json",
         "Begun": "express/wetread-1/begun.json",
@@ -26,7 +25,8 @@ ORDER = Order.of(
         "Outputs": "outputs/wetread-1/",
         "Artifact": "s3://models/model.tar.gz",
         "ArtifactSHA256": "00",
-    }
+    },
+    "a1",
 )
 
 

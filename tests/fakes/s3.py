@@ -25,6 +25,7 @@ class FakeS3:
         self.versions: dict[tuple[str, str, str], bytes] = {}
         self.newest: dict[tuple[str, str], str] = {}
         self.bytes_read = self.longest_read = 0
+        self.clock: Callable[[], datetime] = lambda: NOW
         self.modified: dict[tuple[str, str], datetime] = {}
         self.markers: set[tuple[str, str, str]] = set()
         self.parts: list[tuple[str, str, str]] = []
@@ -67,6 +68,7 @@ class FakeS3:
         if where in self.newest:
             self.add_version(*where, f"after {self.newest[where]}", body)
         self.objects[where] = body
+        self.modified[where] = self.clock()
         return {}
 
     def delete_objects(self, **request: Any) -> Any:

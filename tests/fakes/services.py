@@ -72,18 +72,26 @@ class FakeEvents:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in request["Entries"]]}
 
 
+SWEEP = "sweep"
+
+
 class FakeLambda:
-    """Lambda: the orders that were invoked and wait for an environment; ``refusing`` is a code that it answers with."""
+    """Lambda: what was invoked and waits for an environment; ``refusing`` is a code that it answers with.
+
+    ``waiting`` has the orders of the express lane, ``shares`` the shards of which the sweep has others close studies.
+    """
 
     def __init__(self) -> None:
         self.waiting: list[dict[str, Any]] = []
+        self.shares: list[dict[str, Any]] = []
         self.refusing = ""
 
     def invoke(self, **request: Any) -> Any:
         assert request["InvocationType"] == "Event"
         if self.refusing:
             raise client_error(self.refusing)
-        self.waiting.append(json.loads(request["Payload"]))
+        orders = self.shares if request["FunctionName"] == SWEEP else self.waiting
+        orders.append(json.loads(request["Payload"]))
         return {"StatusCode": 202}
 
 

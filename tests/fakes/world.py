@@ -15,6 +15,7 @@ from functions.aws.artifacts import Artifacts
 from functions.aws.backlog import Backlog
 from functions.aws.batches import Batches
 from functions.aws.champion import Champions
+from functions.aws.closers import Closers
 from functions.aws.events import ObjectCreated
 from functions.aws.express import Runs
 from functions.aws.index import Index
@@ -40,13 +41,14 @@ from functions.flow.ingesting import Ingesting
 from functions.flow.marking import Marking
 from functions.flow.rescoring import Rescoring
 from functions.flow.settling import Settling
+from functions.flow.sharing import Sharing
 from functions.flow.stalling import Stalling
 from functions.flow.sweeping import Sweeping
 from functions.flow.trying import Trying
 from functions.names import BY_PATIENT, IndexName, Metric, StudyIndexName
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.s3 import FakeS3
-from tests.fakes.services import FakeEvents, FakeKMS, FakeLambda, FakeMetrics, FakeSageMaker, FakeTicks
+from tests.fakes.services import SWEEP, FakeEvents, FakeKMS, FakeLambda, FakeMetrics, FakeSageMaker, FakeTicks
 from tests.fakes.wire import Wire
 
 UPLOADS, WORK, RESULTS, MODELS = "uploads-bucket", "work-bucket", "results-bucket", "models-bucket"
@@ -106,6 +108,7 @@ class World:
         max_jobs_per_day: int = 1000,
         window_seconds: int = 20,
         express: ExpressLimits = NO_EXPRESS,
+        closers: int = 4,
         served: Served = SERVED,
         interfere: Callable[[str, str], None] = lambda _operation, _when: None,
         lagging: Callable[[], bool] = lambda: False,
@@ -115,6 +118,7 @@ class World:
         self.skew: Callable[[], timedelta] = timedelta
         self.dynamodb = tables(lagging)
         self.s3 = FakeS3()
+        self.s3.clock = lambda: self.time
         self.sagemaker = FakeSageMaker(self.s3, self.clock)
         self.queue = FakeTicks(self.clock)
         self.kms = FakeKMS()
@@ -212,6 +216,7 @@ class World:
             patience=PATIENCE,
             clock=self.clock,
         )
+        self.sharing = Sharing(concluding=self.concluding, closers=Closers(functions, SWEEP), most=closers)
         self.sweeping = Sweeping(
             dispatching=self.dispatching,
             collecting=self.collecting,
@@ -224,7 +229,7 @@ class World:
             ticks=self.ticks,
             trying=self.trying,
             stalling=Stalling(index=self.index, clock=self.clock),
-            concluding=self.concluding,
+            sharing=self.sharing,
             report=self.reported.update,
             stale_seconds=180,
             max_job_seconds=3600,

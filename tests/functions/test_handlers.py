@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from functions import collect, dispatch, ingest, sweep
+from functions.domain.errors import MalformedEvent
 from functions.domain.row import Status
 from functions.names import Metric
 from tests.fakes.dicom import ct
+from tests.fakes.reading_room import QUIET, ReadingRoom
 from tests.fakes.world import UPLOADS, World, answer
 
 
@@ -108,3 +110,48 @@ def test_what_the_sweep_measures_is_written_at_once(capsys: pytest.CaptureFixtur
     assert first["ModelMissing"] == [1.0]
     assert second["Pending"] == [2.0]
     assert "ModelMissing" not in second
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> ReadingRoom:
+    """Return a room with twelve studies that are due, and a sweep that closes them in four invocations."""
+    monkeypatch.setattr("functions.flow.sharing.DUE_EACH", 3)
+    room = ReadingRoom()
+    monkeypatch.setattr(sweep, "_sweeping", lambda: room.sweeping)
+    room.deliver(*(room.send(1, study=f"1.2.{number}", series=f"1.2.{number}.1") for number in range(12)))
+    room.read()
+    room.wait(QUIET)
+    return room
+
+
+def test_the_sweep_takes_its_own_orders_and_a_share_is_never_shared_again(room: ReadingRoom) -> None:
+    sweep.handler({}, None)
+    orders = room.functions.shares.copy()
+    assert len(orders) == 3
+    for order in orders:
+        sweep.handler(order, None)
+    assert room.functions.shares == orders
+    assert all(room.revisions(f"1.2.{number}") for number in range(12))
+
+
+def test_an_order_does_nothing_but_close(room: ReadingRoom, capsys: pytest.CaptureFixture[str]) -> None:
+    room.deliver(room.send(1, study="1.3", series="1.3.1"))
+    sweep.handler({"Shards": [0]}, None)
+    assert not room.sagemaker.live()
+    assert "StudiesRead" in capsys.readouterr().out
+
+
+def test_an_order_whose_studies_fail_fails_and_raises_the_alarm(room: ReadingRoom) -> None:
+    room.clients["s3"].interfere = lambda operation, _when: _raise(ValueError(operation))
+    with pytest.raises(RuntimeError, match="12 studies were not closed"):
+        sweep.handler({"Shards": list(range(16))}, None)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("shards", ["0", [16], [-1], [True], [0.5], None, {}])
+def test_an_order_that_the_sweep_has_not_made_is_refused_by_name(room: ReadingRoom, shards: object) -> None:
+    with pytest.raises(MalformedEvent, match="Shards"):
+        sweep.handler({"Shards": shards}, None)

@@ -6,14 +6,18 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.app import synthesise
+from infra.app import synthesise, synthesise_config
+from infra.config import load_stage
+
+EXPRESS = {"express": True, "tick_delay_seconds": 3, "tick_window_seconds": 2, "express_concurrency": 3}
+RESULTS = {"dicom_results": ["sr", "card", "keys", "heat"], "fhir_results": True}
 
 
 def text(value: Any) -> str:
@@ -64,9 +68,14 @@ class Assembly:
         return {name: text(value) for name, value in variables.items()}
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        policies = self.of_type("AWS::IAM::ManagedPolicy")
-        policy = policies.get(role) or self.named("AWS::IAM::Policy", f"{role}RoleDefaultPolicy")
-        yield from policy["PolicyDocument"]["Statement"]
+        managed = self.of_type("AWS::IAM::ManagedPolicy")
+        inline = [
+            policy
+            for policy in self.of_type("AWS::IAM::Policy").values()
+            if f"<{role}Role>" in map(text, policy["Roles"])
+        ]
+        for policy in [managed[role]] if role in managed else inline:
+            yield from policy["PolicyDocument"]["Statement"]
 
     def lint(self) -> str:
         """Return what cfn-lint reports of the template, "" if nothing; raise CalledProcessError if it cannot run."""
@@ -105,6 +114,28 @@ def default(synthesised: Callable[[str], Assembly]) -> Assembly:
 @pytest.fixture(scope="session")
 def local(synthesised: Callable[[str], Assembly]) -> Assembly:
     return synthesised("local")
+
+
+@pytest.fixture(scope="session")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Mapping[str, Any]], Assembly]:
+    def synthesise_settings(settings: Mapping[str, Any]) -> Assembly:
+        folder = Path(synthesise_config(tmp_path_factory.mktemp("asked"), load_stage({"asked": settings}, "asked")))
+        (template,) = folder.glob("*.template.json")
+        return Assembly(folder, json.loads(template.read_text()))
+
+    return synthesise_settings
+
+
+@pytest.fixture(scope="session")
+def asked(configured: Callable[[Mapping[str, Any]], Assembly]) -> Assembly:
+    """Return a stage as the default one, with the express lane."""
+    return configured(EXPRESS)
+
+
+@pytest.fixture(scope="session")
+def whole(configured: Callable[[Mapping[str, Any]], Assembly]) -> Assembly:
+    """Return a stage with every function."""
+    return configured(EXPRESS | RESULTS)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ FUNCTIONS = (
 PROMOTERS = ("TrainingPromote", "TrainingApprove")
 WORKFLOW = "TrainingWorkflow"
 ROLES = (*FUNCTIONS, "ModelJob", "ModelEndpoint", "TrainingJob", WORKFLOW)
+ASKED_FOR = ("BatchLaneExpress", "DeliveryDeliver")  # by settings of a stage
 PEOPLE = ("PeopleUploader", "PeopleReader", "PeopleLabeller", "PeopleApprover", "PeopleExaminer")
 SAGEMAKER = "arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>"
 OWN_JOBS = f"{SAGEMAKER}:transform-job/wetread-*"

@@ -40,8 +40,8 @@ def test_one_error_lists_every_unknown_setting_and_wrong_type() -> None:
 def test_a_misspelt_setting_is_answered_with_those_that_look_like_it() -> None:
     with pytest.raises(ConfigError, match=r"permission_boundary is no setting \(did you mean permissions_boundary\)"):
         load_stage({"bad": {"permission_boundary": "b"}}, "bad")
-    with pytest.raises(ConfigError, match=r"colour is no setting \(there are: service_name, modalities, .*"):
-        load_stage({"bad": {"colour": "b"}}, "bad")
+    with pytest.raises(ConfigError, match=r"hue is no setting \(there are: service_name, modalities, .*"):
+        load_stage({"bad": {"hue": "b"}}, "bad")
 
 
 def test_true_is_not_a_number() -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from tests.infra.conftest import Assembly
 from tests.infra.needs import Statement, allows, is_needed, requests_of, statements
-from tests.infra.permissions import PEOPLE, ROLES
+from tests.infra.permissions import ASKED_FOR, PEOPLE, ROLES
 
-PRINCIPALS = (*ROLES, *PEOPLE)
+PRINCIPALS = (*ROLES, *ASKED_FOR, *PEOPLE)
 
 MISSING = "Only a read of a missing object asks for it, which no end-to-end test makes with this role."
 # Role, actions, and why the local cloud's IAM gets no such request.
@@ -50,24 +50,31 @@ def reasons(statement: Statement) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("role", PRINCIPALS)
-def test_every_recorded_request_is_allowed(default: Assembly, role: str) -> None:
-    policy = statements(default, role)
+def test_every_recorded_request_is_allowed(whole: Assembly, role: str) -> None:
+    policy = statements(whole, role)
     assert requests_of(role)
     assert not [one for one in requests_of(role) if not allows(policy, one)]
 
 
 @pytest.mark.parametrize("role", PRINCIPALS)
-def test_without_any_one_statement_a_request_is_denied(default: Assembly, role: str) -> None:
-    policy = statements(default, role)
+def test_without_any_one_statement_a_request_is_denied(whole: Assembly, role: str) -> None:
+    policy = statements(whole, role)
     for statement in policy:
         assert is_needed(statement, policy) or all(reasons(statement)), f"nothing needs {statement}"
 
 
-def test_every_reason_is_used(default: Assembly) -> None:
+@pytest.mark.parametrize("role", [*ROLES, *PEOPLE])
+def test_the_default_stage_allows_nothing_that_the_whole_one_does_not(
+    default: Assembly, whole: Assembly, role: str
+) -> None:
+    assert default.permissions(role) <= whole.permissions(role)
+
+
+def test_every_reason_is_used(whole: Assembly) -> None:
     used = {
         why
         for role in PRINCIPALS
-        for policy in [statements(default, role)]
+        for policy in [statements(whole, role)]
         for statement in policy
         if not is_needed(statement, policy)
         for whys in reasons(statement)
@@ -77,9 +84,9 @@ def test_every_reason_is_used(default: Assembly) -> None:
 
 
 @pytest.mark.parametrize("role", ["TrainingPromote", "TrainingApprove", "PeopleApprover"])
-def test_nobody_who_promotes_makes_a_model_with_a_network(default: Assembly, role: str) -> None:
+def test_nobody_who_promotes_makes_a_model_with_a_network(whole: Assembly, role: str) -> None:
     """Its image would read patients' data with the job's role, and could send them anywhere."""
-    policy = statements(default, role)
+    policy = statements(whole, role)
     (made,) = (one for one in requests_of(role) if one[1] == "sagemaker:CreateModel")
     assert allows(policy, made)
     for conditions in ({}, {"sagemaker:networkisolation": "false"}):

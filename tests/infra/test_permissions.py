@@ -119,6 +119,14 @@ def test_only_the_sweep_publishes_events(default: Any) -> None:
     }
 
 
+def test_a_function_invokes_itself_at_most_and_only_the_sweep_does(default: Any) -> None:
+    """To close many studies."""
+    invoked = {
+        (role, resource) for role in ROLES for action, resource in default.permissions(role) if "Invoke" in action
+    }
+    assert {one for one in invoked if one[0] != WORKFLOW} == {("BatchSweep", "<BatchSweep>")}
+
+
 def test_ingest_pins_uploads_and_writes_nothing_else_into_the_work_bucket(default: Any) -> None:
     assert {
         resource

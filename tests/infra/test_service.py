@@ -136,17 +136,17 @@ def _reference(value: dict[str, Any]) -> str:
     return f"<{argument if isinstance(argument, str) else '.'.join(argument)}>"
 
 
-# The local stage has the same resources, as the next test says, with other numbers.
+# The local stage has the resources of one with the express lane, as the next test says, with other numbers.
 @pytest.mark.parametrize("stage", ["default", pytest.param("local", marks=pytest.mark.check)])
 def test_cfn_lint_finds_nothing(stage: str, request: pytest.FixtureRequest) -> None:
     assert not request.getfixturevalue(stage).lint()
 
 
-def test_both_clouds_get_the_same_resources(default: Any, local: Any) -> None:
+def test_both_clouds_get_the_same_resources(asked: Any, local: Any) -> None:
     def types(assembly: Any) -> dict[str, str]:
         return {name: resource["Type"] for name, resource in assembly.template["Resources"].items()}
 
-    assert types(default) == types(local)
+    assert types(asked) == types(local)
 
 
 def test_there_are_no_custom_resources(default: Any) -> None:

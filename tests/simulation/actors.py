@@ -89,6 +89,7 @@ def in_turns(rng: random.Random) -> Iterator[None]:
             ("functions.aws.shards.SHARDS", 2),
             ("functions.flow.collecting.ThreadPoolExecutor", SerialPool),
             ("functions.flow.concluding.ThreadPoolExecutor", SerialPool),
+            ("functions.flow.sharing.DUE_EACH", 1),
             ("functions.flow.marking.ThreadPoolExecutor", SerialPool),
             ("wetread.erasure.studies.ThreadPoolExecutor", SerialPool),
             ("wetread.erasure.uploads.ThreadPoolExecutor", SerialPool),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,7 @@ class Environments:
         self.live: dict[Actor | None, list[str]] = {}
         self.messages: list[Message] = []
         self.began = False
+        self._numbers = itertools.count()
 
     def reading(self) -> list[list[str]]:
         """Return the uploads of each invocation that reads now: one whose time is over will do nothing more."""
@@ -35,7 +37,8 @@ class Environments:
 
     def invoke(self, document: dict[str, Any], read: Callable[[bytes], bytes | None]) -> None:
         """Run one invocation; if it ends in an error or with its process, Lambda sends its record."""
-        actor, order, ends_at = acting(), Order.of(document), self.world.time + timedelta(seconds=RUN_SECONDS)
+        actor, ends_at = acting(), self.world.time + timedelta(seconds=RUN_SECONDS)
+        order = Order.of(document, f"request-{next(self._numbers)}")
 
         def seconds_left() -> float:
             return (ends_at - self.world.time).total_seconds()

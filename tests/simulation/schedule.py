@@ -11,6 +11,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from functions.aws.closers import shards_in
 from functions.aws.events import ObjectCreated
 from functions.aws.index import row_in
 from functions.aws.keys import Keys
@@ -277,6 +278,12 @@ class Schedule:
                 return
             self.world.wait(60)
             self.world.sweeping.run()
+            while self.world.functions.shares:
+                self.close_share(self.world.functions.shares.pop())
+
+    def close_share(self, order: dict[str, Any]) -> None:
+        """Close the studies of an order of the sweep, as its handler does."""
+        self.world.concluding.run(shards_in(order))
 
     def _settle_erasure(self) -> None:
         """Run the last pass, when no batch holds anything; it leaves nothing of the one patient."""
@@ -306,7 +313,8 @@ class Schedule:
         """Whether nothing moves any more, and every upload has ended."""
         done = len(self.final) == len(self.bodies)
         moving = self.queue or self.actors or self.world.sagemaker.live() or self.studies.open
-        moving = moving or self.world.functions.waiting or self.environments.messages
+        functions = self.world.functions
+        moving = moving or functions.waiting or functions.shares or self.environments.messages
         return done and not moving
 
     def settle(self) -> None:

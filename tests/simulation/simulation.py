@@ -13,6 +13,7 @@ from tests.simulation.actors import Crash, in_turns
 from tests.simulation.schedule import BOMB, ENDLESS, FIRST, HARMS, POISON, SECOND, STUDIES, Schedule
 
 SKEW_SECONDS = 5.0  # how far the clocks of two hosts differ, as a standard deviation: far more than AWS's do
+WRONG_SECONDS = 86_400.0  # how far the clock of a run may be from any other: S3's clock says how long it lasts
 CALM_AFTER = 10_000  # steps; without disturbances any schedule ends
 MOST_STEPS = 80_000  # most of them wait: a poison object earns a pause of half an hour for each job
 LAG = 0.2  # how many queries see an index as it was before the last write
@@ -88,6 +89,7 @@ class Simulation(Schedule):
         self._deliver()
         self._end_jobs()
         self._run_express()
+        self._run_shares()
         self._step_one()
 
     def _pass_time(self) -> None:
@@ -113,9 +115,9 @@ class Simulation(Schedule):
             self.last_sweep = world.time
             self._invoke(world.sweeping.run)
 
-    def _invoke(self, work: object) -> None:
+    def _invoke(self, work: object, skew_seconds: float = SKEW_SECONDS) -> None:
         assert callable(work)
-        self.start(work, timedelta(seconds=self.rng.gauss(0, SKEW_SECONDS)))
+        self.start(work, timedelta(seconds=self.rng.gauss(0, skew_seconds)))
 
     def _step_one(self) -> None:
         awake = [actor for actor in self.actors if actor.wakes_at <= self.world.time]
@@ -144,13 +146,24 @@ class Simulation(Schedule):
             if fate != "twice":
                 waiting.remove(order)
             if fate == "dropped":
-                messages.append((order["Job"], order["Invocation"]))
+                messages.append((order["Job"], "of no run"))
             elif fate != "lost":
-                self._invoke(self._invocation(order))
+                self._invoke(self._invocation(order), rng.choice([SKEW_SECONDS, WRONG_SECONDS]))
         if messages and self.room and rng.random() < 0.2:
             message = messages.pop(rng.randrange(len(messages)))
             if self.calm or rng.random() < 0.8:
                 self._invoke(lambda: world.collecting.collect(*message))
+
+    def _run_shares(self) -> None:
+        """Start invocations that only close studies, in any order; some of them twice, some late, some never."""
+        rng, shares = self.rng, self.world.functions.shares
+        if shares and self.room and rng.random() < 0.2:
+            order = shares[rng.randrange(len(shares))]
+            fate = "once" if self.calm else rng.choice(["once", "once", "twice", "lost"])
+            if fate != "twice":
+                shares.remove(order)
+            if fate != "lost":
+                self._invoke(lambda: self.close_share(order))
 
     def _invocation(self, order: dict[str, Any]) -> Callable[[], None]:
         rng = self.rng

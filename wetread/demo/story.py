@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from functions.domain.lane import Lane
 from functions.domain.row import Row, Status
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, print_table
@@ -35,6 +37,7 @@ ROWS_SECONDS, WAIT_SECONDS, STUDIES_SECONDS = 600, 1800, 300
 """On a busy machine an invocation of ingest ends at its timeout, and its uploads are tried again minutes later."""
 SMALLEST_STUDY = 64
 """Pixels of a side of the slices of studies: the fewest that are read."""
+LANES = {Lane.EXPRESS: "in the express lane (a function)", Lane.TRANSFORM: "by a transform job"}
 COLUMNS = ("Key", "Study", "Status", "Result", "Label")
 
 
@@ -138,7 +141,15 @@ def read(connection: Connection, uploads: Uploads, done: Sequence[Submitted]) ->
         raise Problem(f"{len(waited.open)} uploads have not ended after {WAIT_SECONDS} s.", "See `wetread doctor`.")
     rows = [(one.key.rpartition("/")[2], waited.rows[one.upload_id]) for one in done]
     _show(rows, uploads)
+    note(lanes([row for _, row in rows]))
     return rows
+
+
+def lanes(rows: Sequence[Row]) -> str:
+    """Return how many uploads were read in which lane."""
+    read_in = Counter(row.lane for row in rows if row.lane)
+    by = [f"{read_in[lane]} {words}" for lane, words in LANES.items() if read_in[lane]]
+    return f"Read: {', '.join(by) or 'none'}."
 
 
 def show_studies(connection: Connection, uploads: Uploads, sent: Sent, now: Callable[[], datetime]) -> None:
@@ -204,7 +215,7 @@ def what_next(connection: Connection, rows: list[tuple[str, Row]]) -> None:
         (f"{called} runs", "training runs; RUN for one of them in full"),
         (f"{called} model show {version}", "the model: its figures, and where it comes from"),
         (f"{called} train --labels FOLDER --wait", "a model on labelled slices of your own"),
-        (f"{called} status", "the whole service at a glance"),
+        (f"{called} status", "the whole service at a glance, with the lane of what is read now"),
         (f"{called} down", "stop (add --wipe to delete everything)"),
     )
     width = max(len(command) for command, _ in commands)

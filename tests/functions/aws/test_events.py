@@ -61,10 +61,10 @@ def test_a_job_event_gives_only_its_name() -> None:
     )
 
 
-def test_lambdas_record_of_a_lost_invocation_gives_its_order() -> None:
+def test_lambdas_record_of_a_lost_invocation_gives_its_run_and_itself() -> None:
     record = {
-        "requestContext": {"condition": "RetriesExhausted"},
-        "requestPayload": {"Job": "wetread-1", "Invocation": "ab"},
+        "requestContext": {"requestId": "ab", "condition": "RetriesExhausted"},
+        "requestPayload": {"Job": "wetread-1"},
     }
     assert job_ended(json.dumps(record)) == JobEnded(name="wetread-1", invocation="ab")
     with pytest.raises(MalformedEvent, match="Job"):

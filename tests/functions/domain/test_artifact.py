@@ -88,6 +88,14 @@ def test_a_hostile_rule_is_refused(tmp_path: Path, study: object, problem: str) 
         read_artifact(path)
 
 
+@pytest.mark.parametrize(("name", "character"), [("covid\x1f7", "001F"), ("a\u2028b", "2028")])
+def test_a_class_that_reads_as_another_is_refused_with_its_character(tmp_path: Path, name: str, character: str) -> None:
+    channels = {"0": "normal", "1": name}
+    metadata = METADATA | {"network_data_format": {"outputs": {"pred": {"channel_def": channels}}}}
+    with pytest.raises(InvalidArtifact, match=rf"a class with the character U\+{character}"):
+        read_artifact(written(tmp_path / "model.tar.gz", metadata=metadata))
+
+
 def test_the_containers_own_artifact_is_read(artifact: Path) -> None:
     assert read_artifact(artifact).labels == ("normal", "cap", "covid")
 

@@ -247,6 +247,12 @@ def test_an_answer_for_other_bytes_is_a_mismatch() -> None:
     assert caught.value.code == FailureCode.OUTPUT_MISMATCH
 
 
+@pytest.mark.parametrize(("name", "character"), [("covid\x1f7", "001F"), ("cov\u202eid", "202E")])
+def test_a_class_that_reads_as_another_is_refused_with_its_character(name: str, character: str) -> None:
+    with pytest.raises(MalformedPrediction, match=rf"the character U\+{character}"):
+        parse(answer(b"bytes", Probabilities={name: 1.0}, Class=name), SHA)
+
+
 @pytest.mark.parametrize("notes", [[], ["The slice was turned."]])
 def test_the_notes_of_an_answer_are_read(notes: list[str]) -> None:
     found = parse(answer(b"bytes", Notes=notes), SHA)

@@ -246,7 +246,7 @@ def test_the_read_of_a_frozen_index_is_the_same(room: ReadingRoom) -> None:
     room.dynamodb._older["index"] = {}
     hints = list(room.studies.open())
     room.dynamodb._lagging = lambda: True
-    room.studies.open = lambda: iter(hints)  # type: ignore[method-assign]
+    room.studies.open = lambda *_: iter(hints)  # type: ignore[method-assign]
     room.concluding.run()
     assert room.document()["Counts"] == {"Members": 5, "Read": 5}
 
@@ -259,6 +259,18 @@ def test_a_change_of_a_row_does_not_shorten_the_quiet(room: ReadingRoom) -> None
     assert not room.revisions()
     room.sweep()
     assert room.revisions()
+
+
+def test_no_study_is_begun_in_the_time_of_the_next_sweep(room: ReadingRoom) -> None:
+    studies = [f"1.2.840.99.{number}" for number in range(20)]
+    room.deliver(*(room.send(1, study=study, series=f"{study}.1") for study in studies))
+    room.read()
+    room.clients["s3"].interfere = lambda _operation, _when: room.wait(10)
+    room.sweep()
+    assert 0 < sum(bool(room.revisions(study)) for study in studies) < len(studies)
+    room.clients["s3"].interfere = lambda _operation, _when: None
+    room.sweep()
+    assert all(room.revisions(study) for study in studies)
 
 
 def test_a_slow_study_does_not_hold_up_the_others(room: ReadingRoom) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from functions.aws.events import job_ended
 from functions.domain.batch import BatchStatus
 from functions.domain.lane import END_SECONDS, RUN_SECONDS, START_SECONDS, Lane
 from functions.domain.row import Status
@@ -38,6 +41,13 @@ def run(world: World, read: Callable[[bytes], bytes | None] = answer, *, of: int
 
 def dies(_body: bytes) -> bytes:
     raise Crash
+
+
+def record(order: dict[str, Any]) -> str:
+    """Return what Lambda sends of an invocation that it drops, since no environment was free for it."""
+    return json.dumps(
+        {"requestContext": {"requestId": "dropped", "condition": "EventAgeExceeded"}, "requestPayload": order}
+    )
 
 
 def states(world: World) -> set[tuple[Status, str | None]]:
@@ -151,6 +161,22 @@ def test_a_dead_run_whose_record_was_lost_is_over_when_lambda_has_ended_it_for_c
     assert states(world) == {(Status.PENDING, None)}
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_run_lasts_as_long_by_s3s_clock_whatever_its_own_says(days: int) -> None:
+    world = express()
+    world.dispatching.run()
+    world.skew = lambda: timedelta(days=days)
+    with pytest.raises(Crash):
+        Environments(world).invoke(world.functions.waiting[0], dies)
+    world.skew = timedelta
+    world.wait(RUN_SECONDS + END_SECONDS - 1)
+    world.sweeping.run()
+    assert states(world) == {(Status.BATCHED, "express")}
+    world.wait(1 + world.sweeping.stale_seconds)
+    world.sweeping.run()
+    assert states(world) == {(Status.PENDING, None)}
+
+
 def test_a_run_that_does_not_begin_is_called_off_and_can_begin_no_more() -> None:
     world = express()
     world.dispatching.run()
@@ -177,10 +203,25 @@ def test_an_invocation_that_lambda_gives_up_ends_no_other() -> None:
     assert states(world) == {(Status.COMPLETED, "express")}
 
 
+def test_an_order_that_came_twice_and_is_dropped_once_ends_no_run() -> None:
+    """The SDK sends an invocation again whose answer was lost, and then Lambda has the order twice."""
+    world = express()
+    world.dispatching.run()
+    ended = job_ended(record(world.functions.waiting[0]))
+
+    def read(body: bytes) -> bytes:
+        assert world.collecting.collect(ended.name, ended.invocation) is None, "the run is not over"
+        return answer(body)
+
+    run(world, read)
+    assert states(world) == {(Status.COMPLETED, "express")}
+
+
 def test_one_that_lambda_drops_sends_its_uploads_to_a_job_at_once() -> None:
     world = express()
-    (name,) = world.dispatching.run()
-    world.collecting.collect(name, world.functions.waiting[0]["Invocation"])
+    world.dispatching.run()
+    ended = job_ended(record(world.functions.waiting[0]))
+    world.collecting.collect(ended.name, ended.invocation)
     assert states(world) == {(Status.PENDING, None)}
     run(world)
     assert states(world) == {(Status.PENDING, None)}

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from tests.functions.flow.guards import FLOW, Guard, Verdicts, assert_missed, assert_watched, without_each
+
 pytestmark = [pytest.mark.check, pytest.mark.timeout(900)]
-
-ROOT = Path(__file__).parents[3]
-FLOW = "tests/functions/flow"
-Verdicts = dict[str, Future[subprocess.CompletedProcess[str]]]
-
-
-class Guard(NamedTuple):
-    """A piece of code; a test must notice its removal."""
-
-    watched_by: str
-    """The tests that fail without it."""
-    file: str
-    kept: str
-    removed: str
-
 
 GUARDS: dict[str, Guard] = {
     "claims are fenced by the batch's status": Guard(
@@ -461,144 +440,15 @@ GUARDS: dict[str, Guard] = {
         "if expected and given != expected:",
         "if False:",
     ),
-    "one invocation of a batch is its run": Guard(
-        f"{FLOW}/test_express.py",
-        "express/run.py",
-        'mine, IfNoneMatch="*")',
-        "mine)",
-    ),
-    "a model with another script takes no express lane": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/domain/lane.py",
-        'script_sha256 != "" and script_sha256 == limits.express_script_sha256',
-        "True",
-    ),
-    "after a batch without any output the next is a job": Guard(
-        "tests/functions/domain/test_lane.py",
-        "functions/domain/lane.py",
-        "fits and known and not barren_jobs",
-        "fits and known",
-    ),
-    "what a run left without an answer takes no express lane again": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/dispatching.py",
-        "new = [row for row in pending if is_new(row)]",
-        "new = list(pending)",
-    ),
-    "a run costs an upload no try": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/settling.py",
-        "if batch.lane == Lane.EXPRESS:",
-        "if False:",
-    ),
-    "a run that does not begin in time is called off": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/sweeping.py",
-        "            self.runs.call_off(name)\n            return Repair(done=True)",
-        "            return Repair(done=True)",
-    ),
-    "a run that can still begin gives no row back": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/sweeping.py",
-        "            self.runs.call_off(name)\n        job = describe",
-        "            pass\n        job = describe",
-    ),
-    "an invocation that is given up ends no other": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/aws/express.py",
-        'if begun and begun["Invocation"] == invocation:',
-        "if begun:",
-    ),
-    "a run is over when Lambda has ended it for certain, not before": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/aws/express.py",
-        "if self.clock() < last:",
-        "if False:",
-    ),
-    "a run without an end is over at last": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/aws/express.py",
-        "if self.clock() < last:",
-        "if True:",
-    ),
-    "a refused run is called off": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/aws/express.py",
-        'extra={"run": name, "reason": error_code(error)})\n            return self.call_off(name)',
-        'extra={"run": name, "reason": error_code(error)})\n            return Creation.REFUSED',
-    ),
-    "a changed Model is not run in the express lane": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/dispatching.py",
-        "            if not self.models.is_itself(batch.model_name):\n                return self.runs",
-        "            if False:\n                return self.runs",
-    ),
-    "the express lane has its own days": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/dispatching.py",
-        " and not self._no_runs_left()",
-        "",
-    ),
-    "the express lane has its own slots": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/dispatching.py",
-        "express = [slot for slot in free if slot >= self.limits.slots]",
-        "express = list(free)",
-    ),
-    "no job is stopped in the express lane": Guard(
-        f"{FLOW}/test_express.py",
-        "functions/flow/sweeping.py",
-        "if not overdue or batch.lane == Lane.EXPRESS:",
-        "if not overdue:",
-    ),
 }
 
-
-def copied(folder: Path) -> Path:
-    """Copy the functions and these tests to change them; all other packages are read from the checkout."""
-    for name in ("express", "functions", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    return folder
-
-
-def watched(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """Run some tests against the functions in ``folder``, up to the first failure."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-n0", "-x", "-p", "no:cacheprovider", *tests],
-        cwd=folder,
-        env={**os.environ, "WETREAD_SCHEDULES": "60", "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def without(guard: Guard, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the guard's tests against the functions without it."""
-    changed = copied(folder) / guard.file
-    source = changed.read_text()
-    assert source.count(guard.kept) == 1, f"{guard.file} has changed: the guard {guard.kept!r} is not there once"
-    changed.write_text(source.replace(guard.kept, guard.removed))
-    return watched(folder, guard.watched_by)
-
-
-@pytest.fixture(scope="module")
-def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
-    """Yield the test runs without each selected guard, as many at once as there are cores."""
-    callspecs = [getattr(item, "callspec", None) for item in request.session.items]
-    asked = [one.params["guard"] for one in callspecs if one and one.params.get("guard") in GUARDS]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {guard: pool.submit(without, GUARDS[guard], tmp_path_factory.mktemp("guard")) for guard in asked}
+verdicts = without_each(GUARDS)
 
 
 def test_with_every_guard_in_its_place_the_same_tests_pass(tmp_path: Path) -> None:
-    done = watched(copied(tmp_path), *sorted({guard.watched_by for guard in GUARDS.values()}))
-    assert done.returncode == 0, done.stdout[-3000:]
+    assert_watched(GUARDS, tmp_path)
 
 
 @pytest.mark.parametrize("guard", GUARDS)
 def test_a_protocol_without_this_guard_fails(guard: str, verdicts: Verdicts) -> None:
-    done = verdicts[guard].result()
-    assert done.returncode == 1, f"no test misses the guard: {guard}\n{done.stdout[-2000:]}"
-    assert re.search(r"(^|, )1 failed\b", done.stdout.splitlines()[-1]), f"not a failure:\n{done.stdout[-2000:]}"
+    assert_missed(guard, verdicts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -119,6 +120,37 @@ def test_why_there_is_no_note_is_kept(clinic: Clinic) -> None:
     clinic.results()
     last = clinic.deliveries.of_study(STUDY)[-1]
     assert (last.keys, list(last.rejects), last.not_rejected) == ({}, [], NoResultsCode.HEADER_GONE)
+
+
+@pytest.fixture
+def recalled(clinic: Clinic) -> tuple[Clinic, list[str]]:
+    """Return a study whose two delivered revisions are withdrawn by a third; and all three events."""
+    for number in (1, 2):
+        clinic.take(number)
+        clinic.results()
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    return clinic, [json.dumps({"detail": one["Detail"]}) for one in clinic.events.put]
+
+
+@pytest.mark.parametrize("repeated", [0, 1, 2])
+def test_an_event_that_is_repeated_after_a_rejection_changes_nothing(
+    recalled: tuple[Clinic, list[str]], repeated: int
+) -> None:
+    clinic, events = recalled
+    clinic.results()
+    before, stored = clinic.deliveries.of_study(STUDY), clinic.stored()
+    clinic.delivering.deliver(announced(events[repeated]))
+    assert (clinic.deliveries.of_study(STUDY), clinic.stored()) == (before, stored)
+
+
+def test_an_event_that_is_repeated_before_the_rejection_rejects_none_that_came_later(
+    recalled: tuple[Clinic, list[str]],
+) -> None:
+    clinic, events = recalled
+    first = clinic.delivering.deliver(announced(events[0]))
+    assert first is not None
+    assert not first.rejects
 
 
 def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> None:

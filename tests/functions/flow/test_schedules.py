@@ -85,6 +85,15 @@ class Schedules(RuleBasedStateMachine):
     def sweep(self, calls: int) -> None:
         self._run(self.now.world.sweeping.run, calls)
 
+    @precondition(lambda self: self.now.world.functions.shares)
+    @rule(order=which, again=st.booleans(), calls=calls)
+    def close_share(self, order: int, again: bool, calls: int) -> None:
+        shares = self.now.world.functions.shares
+        taken = shares[order % len(shares)]
+        if not again:
+            shares.remove(taken)
+        self._run(lambda: self.now.close_share(taken), calls)
+
     @rule(calls=calls)
     def erase(self, calls: int) -> None:
         self._run(self.now.erase, calls)
@@ -161,6 +170,9 @@ class Schedules(RuleBasedStateMachine):
             now.start(world.sweeping.run)
             if self.withdrawing and not now.withdrawn:
                 now.start(lambda: now.withdraw(lambda _number: False))
+            while world.functions.shares and now.room:
+                order = world.functions.shares.pop()
+                now.start(lambda order=order: now.close_share(order))  # type: ignore[misc]
             while now.queue and now.room:
                 event = now.queue.pop()
                 now.start(lambda event=event: now.ingest(event))  # type: ignore[misc]

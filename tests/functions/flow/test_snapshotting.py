@@ -433,6 +433,20 @@ def test_slices_of_labelled_studies_are_pinned_and_divided_with_their_patients()
     assert all(one.study and one.series for one in (*read.cases, *read.unlabelled))
 
 
+def test_test_patients_who_have_labels_of_studies_alone_are_recorded_as_tested() -> None:
+    workflow = Workflow()
+    workflow.put_cohort()
+    manifest = json.loads(workflow.world.s3.objects[TRAINING, f"{COHORTS}c/manifest.json"])
+    for record in manifest[::4] + manifest[1::4]:  # both slices of every second patient
+        record["content"] = {"type": "study", "label": record["content"]["label"]}
+    taken = workflow.take(workflow.put_manifest(manifest, "m2"))
+    tested = [one for one in workflow.snapshot(taken["Run"])["Slices"] if one["Split"] == "test"]
+    studies = {one["Patient"] for one in tested} - {one["Patient"] for one in tested if one["Label"]}
+    assert studies
+    workflow.count_attempt(taken)
+    assert workflow.holdout.tested(studies) == studies
+
+
 def test_a_cohort_with_labels_of_studies_alone_trains_nothing_and_says_so() -> None:
     workflow = Workflow()
     workflow.put_cohort()

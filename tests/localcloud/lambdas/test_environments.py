@@ -233,16 +233,44 @@ def test_a_function_of_the_container_image_has_the_project_s_packages(image_func
     assert invoke(image_function, [1, 2, 3]) == (6, False)
 
 
+@pytest.fixture
+def given_up(client, queue, received):
+    """Invoke a function asynchronously; return the record of the event that its failure destination gets."""
+
+    def wait(name, event, retries=0):
+        url, arn = queue()
+        client("lambda").put_function_event_invoke_config(
+            FunctionName=name, MaximumRetryAttempts=retries, DestinationConfig={"OnFailure": {"Destination": arn}}
+        )
+        client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event).encode())
+        (record,) = received(url, seconds=20)
+        return record
+
+    return wait
+
+
 def test_an_event_that_such_a_function_does_not_answer_goes_to_its_destination_with_what_was_asked(
-    image_function, client
+    image_function, given_up
 ):
-    queue = client("sqs").create_queue(QueueName=f"{image_function}-failed")["QueueUrl"]
-    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    client("lambda").put_function_event_invoke_config(
-        FunctionName=image_function,
-        MaximumRetryAttempts=0,
-        DestinationConfig={"OnFailure": {"Destination": arn}},
-    )
-    client("lambda").invoke(FunctionName=image_function, InvocationType="Event", Payload=b'{"Job": "a job"}')
-    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
-    assert json.loads(message["Body"])["requestPayload"] == {"Job": "a job"}
+    assert given_up(image_function, {"Job": "a job"})["requestPayload"] == {"Job": "a job"}
+
+
+def test_all_tries_of_an_event_have_one_request_id_and_the_record_of_its_failure_names_it(function, given_up):
+    record = given_up(function("def handler(event, context): raise ValueError(context.aws_request_id)"), 1, retries=1)
+    assert record["requestContext"]["requestId"] == record["responsePayload"]["errorMessage"]
+    assert record["requestContext"]["approximateInvokeCount"] == 2
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["responseContext"] == {
+        "statusCode": 200,
+        "executedVersion": "$LATEST",
+        "functionError": "Unhandled",
+    }
+
+
+def test_the_record_of_an_event_that_found_no_room_has_no_answer(client, function, given_up):
+    name = function("def handler(event, context): pass")
+    client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    record = given_up(name, 1)
+    assert record["requestContext"]["condition"] == "EventAgeExceeded"
+    assert record["requestContext"]["approximateInvokeCount"] == 0
+    assert "responsePayload" not in record

@@ -130,6 +130,10 @@ def test_what_optimise_found_is_read_back() -> None:
         (lambda d: d["probe"].update(logits=[1]), "2 labels but 1 logits"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"0": "a", "1": "a"}), "there twice"),
         (lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"0": "a", "1": ""}), "is empty"),
+        (
+            lambda d: d["network_data_format"]["outputs"]["pred"].update(channel_def={"0": "a", "1": "a\x1f1"}),
+            "a label has the character U\\+001F",
+        ),
         (lambda d: d.update(version="\ud800"), "half of a character"),
         (lambda d: d["preprocessing"].update(window_width_hu=0), "0.0 HU wide"),
         (lambda d: d["preprocessing"].update(window_width_hu=-1), "-1.0 HU wide"),

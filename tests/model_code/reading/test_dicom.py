@@ -53,6 +53,25 @@ def test_every_transfer_syntax_gives_the_exact_values(
     np.testing.assert_array_equal(read, stored * np.float64(0.5) - 1024)
 
 
+EVERY_VALUE = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+@pytest.mark.parametrize(
+    ("slope", "intercept"),
+    [
+        *[("1", "-1024"), ("-1", "0"), ("256", "-1024"), ("1", "16711681"), ("1.5", "0"), ("1", "-0.3")],
+        *[("511", "1"), ("1", "33554433")],  # whole numbers that single precision does not hold
+    ],
+)
+def test_every_stored_value_becomes_the_nearest_number_in_single_precision(
+    make_slice: MakeSlice, kind: type[np.integer[Any]], slope: str, intercept: str
+) -> None:
+    stored = EVERY_VALUE.view(kind)
+    read = hounsfield(make_slice(stored, RescaleSlope=slope, RescaleIntercept=intercept))
+    np.testing.assert_array_equal(read, (stored * float(slope) + float(intercept)).astype(np.float32))
+
+
 def test_the_real_slices_are_read_in_silence_and_exactly(real_slices: list[Path]) -> None:
     assert len(real_slices) == 25
     for path in real_slices:

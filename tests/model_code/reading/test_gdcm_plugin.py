@@ -72,6 +72,14 @@ def test_a_damaged_frame_is_the_same_to_both(process: DecoderProcess, cut: int, 
 
 
 @pytest.mark.parametrize("syntax", gdcm_plugin.SYNTAXES, ids=lambda syntax: syntax.name)
+def test_a_frame_of_another_size_than_the_header_says_is_refused(process: DecoderProcess, syntax: uid.UID) -> None:
+    attributes, codestream = frame(dicom.read_instance(good(syntax, PIXELS[0])))
+    for rows in (attributes["rows"] - 1, attributes["rows"] + 1, 2 * attributes["rows"]):
+        with pytest.raises(DecodingFailed, match="RuntimeError in the decoder"):
+            process.decode(syntax, gdcm_plugin.NAME, attributes | {"rows": rows}, codestream)
+
+
+@pytest.mark.parametrize("syntax", gdcm_plugin.SYNTAXES, ids=lambda syntax: syntax.name)
 def test_codestreams_of_these_syntaxes_are_decoded_with_it(syntax: uid.UID) -> None:
     _, codestream = frame(dicom.read_instance(good(syntax, PIXELS[0])))
     assert decoder_of(read_codestream(codestream))[1] == gdcm_plugin.NAME

@@ -79,6 +79,12 @@ def test_phantoms_are_read_and_the_spoilt_ones_are_seen(service, tmp_path) -> No
     assert "read as covid" in result.stdout
 
 
+def test_the_demo_says_in_which_lane_uploads_were_read(service) -> None:
+    assert "Read: none." in run("--count", "1", "--size", "64").stderr, "rows from before there were lanes"
+    rows = [dataclasses.replace(service.index.rows[0], lane=lane) for lane in ("express", "express", "transform", None)]
+    assert story.lanes(rows) == "Read: 2 in the express lane (a function), 1 by a transform job."
+
+
 def test_the_table_has_every_spoilt_object_and_some_phantoms(service) -> None:
     result = run("--count", "40", "--size", "64")
     table = result.stdout.split("Known labels")[0]
