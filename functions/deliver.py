@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from functions import wiring
+from functions.aws.announcements import Announcements
 from functions.aws.champion import Champions
 from functions.aws.deliveries import Deliveries, announced
 from functions.aws.index import Index
@@ -50,6 +51,9 @@ def _delivering() -> Delivering:
             deliveries=deliveries,
             champions=Champions(dynamodb, settings.batches_table),
             results=results,
+        ),
+        announcements=Announcements(
+            wiring.client("events", ANSWERS_WITHIN), settings.service_name, settings.results_bucket
         ),
         stage=Stage(
             identity=settings.results_bucket,

@@ -92,6 +92,10 @@ class StudyEvent(enum.StrEnum):
     READ = "Study Read"
     REVISED = "Study Read Revised"
     WITHDRAWN = "Study Read Withdrawn"  # an earlier answer, and perhaps replaced at once
+    RESULTS = "Study Results Ready"  # the DICOM results of a revision are in the bucket
+
+
+REVISION_EVENTS = (StudyEvent.READ, StudyEvent.REVISED, StudyEvent.WITHDRAWN)
 
 
 class Metric(enum.StrEnum):

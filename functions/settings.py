@@ -158,6 +158,7 @@ class DeliverSettings:
     results_kept_days: int
     hidden_keys_table: str  # empty where keys are plain
     data_key_arn: str
+    service_name: str
     software: str
     dicom_results: tuple[str, ...]
     dicom_manufacturer: str

@@ -8,7 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from constructs import Construct
 
-from functions.names import EVENT_SOURCE
+from functions.names import EVENT_SOURCE, REVISION_EVENTS
 from functions.settings import DeliverSettings
 from infra.config import StageConfig
 from infra.dicom_layer import DicomLayer
@@ -37,7 +37,11 @@ class Delivery(Construct):
                 self,
                 "Announced",
                 description="Every revision of a study's read",
-                event_pattern=events.EventPattern(source=[EVENT_SOURCE], detail={"Service": [config.service_name]}),
+                event_pattern=events.EventPattern(
+                    source=[EVENT_SOURCE],
+                    detail_type=[one.value for one in REVISION_EVENTS],  # not what the function announces itself
+                    detail={"Service": [config.service_name]},
+                ),
             )
         )
         self.deliver = Function(
@@ -53,6 +57,7 @@ class Delivery(Construct):
                 results_kept_days=config.results_kept_days,
                 hidden_keys_table=storage.keys.table_name if config.keys == "hashed" else "",
                 data_key_arn=storage.key.key_arn,
+                service_name=config.service_name,
                 software=metadata.version("wetread"),
                 dicom_results=config.dicom_results,
                 dicom_manufacturer=config.dicom_manufacturer,

@@ -105,6 +105,7 @@ class Service(Stack):
             for follower in (self.transform.dispatch, self.transform.collect, self.sweep):
                 self.storage.grant_follow_runs(follower)
         if self.delivery:
+            self.transform.grant_announce(self.delivery.deliver)
             queues["Revisions"] = self.delivery.revisions
             functions["Deliver"] = self.delivery.deliver
         self.monitoring = Monitoring(

@@ -1,16 +1,21 @@
-"""Announces revisions of studies on EventBridge's default bus. An event has hashes, codes and numbers, and no UID."""
+"""Announces revisions of studies, and their DICOM results, on EventBridge's default bus.
+
+An event has hashes, codes and numbers, and no UID.
+"""
 
 from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from functions.domain import layout
 from functions.domain.errors import NotAnnounced
 from functions.domain.study import Revision
 from functions.names import EVENT_SOURCE, StudyEvent
+
+RESULTS_ID = "-results"  # ends the Id of what is announced of a revision's DICOM results
 
 
 class Priority(enum.StrEnum):
@@ -35,19 +40,35 @@ class Announcements:
         One at a time: of several in one request EventBridge may take the later one alone.
         """
         for revision in revisions:
-            entry: Any = self._entry(revision)
-            answer = self._client.put_events(Entries=[entry])
-            if answer["FailedEntryCount"]:
-                code = answer["Entries"][0].get("ErrorCode", "")
-                raise NotAnnounced(f"EventBridge did not take an event of a study: {code}.")
+            self._put(self._entry(revision))
 
-    def _entry(self, revision: Revision) -> dict[str, str]:
-        study = layout.study_hash(revision.study_instance_uid)
+    def send_results(self, study_instance_uid: str, revision: int, keys: Mapping[str, str]) -> None:
+        """Announce the DICOM results of a revision, their keys by kind; raise NotAnnounced as ``send``."""
         detail = {
-            "Id": f"{study}-{revision.number:06d}",
+            **self._about(study_instance_uid, revision, RESULTS_ID),
+            "ResultsBucket": self._results_bucket,
+            "Keys": [keys[kind] for kind in sorted(keys)],
+        }
+        self._put(_event(StudyEvent.RESULTS, detail))
+
+    def _put(self, entry: Any) -> None:
+        answer = self._client.put_events(Entries=[entry])
+        if answer["FailedEntryCount"]:
+            code = answer["Entries"][0].get("ErrorCode", "")
+            raise NotAnnounced(f"EventBridge did not take an event of a study: {code}.")
+
+    def _about(self, study_instance_uid: str, revision: int, what: str = "") -> dict[str, Any]:
+        study = layout.study_hash(study_instance_uid)
+        return {
+            "Id": f"{study}-{revision:06d}{what}",
             "Service": self._service,
             "Study": study,
-            "Revision": revision.number,
+            "Revision": revision,
+        }
+
+    def _entry(self, revision: Revision) -> dict[str, str]:
+        detail = {
+            **self._about(revision.study_instance_uid, revision.number),
             "ClosedAt": revision.created_at,
             "CloseReason": revision.close_reason,
             "Coverage": revision.coverage,
@@ -60,7 +81,11 @@ class Announcements:
             "Withdraws": revision.withdraws or None,
             "Priority": Priority.URGENT if revision.predicted_class in self._urgent_labels else Priority.ROUTINE,
         }
-        return {"Source": EVENT_SOURCE, "DetailType": _kind(revision), "Detail": json.dumps(detail)}
+        return _event(_kind(revision), detail)
+
+
+def _event(kind: StudyEvent, detail: Mapping[str, Any]) -> dict[str, str]:
+    return {"Source": EVENT_SOURCE, "DetailType": kind, "Detail": json.dumps(detail)}
 
 
 def _kind(revision: Revision) -> StudyEvent:

@@ -1,7 +1,8 @@
 """Makes the DICOM results of a study's revision: from its document, its rows, and one object's header.
 
 A repeated delivery makes the same bytes under the same keys, and the first written stay. What was delivered once stays
-delivered, since an archive may have it: the note that withdraws it is made by what is kept of it.
+delivered, since an archive may have it: the note that withdraws it is made by what is kept of it. Results are announced
+last: if that fails, the message that asked for them comes again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from pydicom import Dataset
 
+from functions.aws.announcements import Announcements
 from functions.aws.deliveries import Deliveries, Delivery
 from functions.aws.index import Index
 from functions.aws.objects import Documents
@@ -49,6 +51,7 @@ class Delivering:
     results: Documents
     originals: Originals
     rejecting: Rejecting
+    announcements: Announcements
     stage: Stage
     kinds: tuple[Kind, ...]
     clock: Callable[[], datetime]
@@ -72,6 +75,8 @@ class Delivering:
             delivered = _none(number, no_results(NoResultsCode.ROWS_GONE))
             self._forget(study_uid, number, REJECTION)
             self.deliveries.forget(study_uid, number)
+        if delivered.keys:
+            self.announcements.send_results(study_uid, number, delivered.keys)
         return delivered
 
     def _deliver(self, document: Mapping[str, Any]) -> Delivery:

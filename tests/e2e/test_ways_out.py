@@ -115,6 +115,11 @@ def slices() -> dict[str, bytes]:
     return {f"out/{n}.dcm": with_elements(body, PATIENT) for n, body in enumerate(bodies)}
 
 
+def of_kind(receiver: Receiver, kind: str) -> list[dict[str, Any]]:
+    """Return the details of the events of a kind that were posted."""
+    return [body["detail"] for body in receiver.bodies if body["detail-type"] == kind]
+
+
 def packed_again(artifact: Path, folder: Path) -> Path:
     """Return another archive of the same model."""
     again = folder / "model.tar.gz"
@@ -138,10 +143,12 @@ def test_a_read_goes_out_is_revised_and_is_recalled(asked: Service, receiver: Re
     assert event["detail"]["Priority"] == "Urgent"
     bundle = json.loads(read(asked, event["detail"]["FhirKey"]))
     assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "collection")
-    until(lambda: len(receiver.posts) == 2, asked)
-    assert [headers["Authorization"] for headers, _body in receiver.posts] == [SECRET] * 2
-    assert [body["detail"] for body in receiver.bodies] == [event["detail"]] * 2
-    report = dicom(asked, delivered(asked, study, 1).keys["sr"])
+    until(lambda: len(of_kind(receiver, "Study Read")) == 2, asked)
+    assert of_kind(receiver, "Study Read") == [event["detail"]] * 2
+    (ready,) = until(lambda: of_kind(receiver, "Study Results Ready"), asked)
+    assert {headers["Authorization"] for headers, _body in receiver.posts} == {SECRET}
+    assert ready["Keys"] == [delivered(asked, study, 1).keys["sr"]]
+    report = dicom(asked, ready["Keys"][0])
     assert report.PatientName == PATIENT["PatientName"]
 
     asked.rows(asked.put_all(late))

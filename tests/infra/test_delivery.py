@@ -56,7 +56,11 @@ def test_the_function_has_the_stage_s_settings_and_a_second_layer(asked: Assembl
 
 def test_the_service_s_own_events_reach_the_function_which_is_bounded(asked: Assembly) -> None:
     rule = asked.named("AWS::Events::Rule", "DeliveryAnnounced")
-    assert rule["EventPattern"] == {"source": ["wetread"], "detail": {"Service": ["wetread"]}}
+    assert rule["EventPattern"] == {
+        "source": ["wetread"],
+        "detail-type": ["Study Read", "Study Read Revised", "Study Read Withdrawn"],
+        "detail": {"Service": ["wetread"]},
+    }
     (mapping,) = [
         one
         for name, one in asked.of_type("AWS::Lambda::EventSourceMapping").items()
@@ -81,6 +85,10 @@ def test_the_function_writes_results_and_reads_none_back(asked: Assembly) -> Non
         for action in _list(statement["Action"])
     }
     assert allowed == {"s3:PutObject", "s3:DeleteObjectVersion"}
+
+
+def test_the_function_announces_what_it_has_made(asked: Assembly) -> None:
+    assert "events:PutEvents" in {action for action, _ in asked.permissions("DeliveryDeliver")}
 
 
 def test_it_reads_answers_only_to_draw_them(asked: Assembly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

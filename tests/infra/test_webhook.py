@@ -40,7 +40,7 @@ def test_every_event_of_a_study_is_sent_to_the_address(stage: Assembly) -> None:
     rule = stage.named("AWS::Events::Rule", "WebhookStudyRead")
     assert rule["EventPattern"] == {
         "source": ["wetread"],
-        "detail-type": ["Study Read", "Study Read Revised", "Study Read Withdrawn"],
+        "detail-type": ["Study Read", "Study Read Revised", "Study Read Withdrawn", "Study Results Ready"],
         "detail": {"Service": ["wetread"]},
     }
     (target,) = rule["Targets"]

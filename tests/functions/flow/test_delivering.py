@@ -11,20 +11,24 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
+from functions.aws.announcements import Announcements
 from functions.aws.deliveries import Deliveries, Delivery, announced
 from functions.aws.events import ObjectCreated
 from functions.aws.objects import Documents
 from functions.dicom_results.refused import NoResultsCode
 from functions.dicom_results.stage import Kind
-from functions.domain.errors import MalformedEvent, Refusal, RefusalCode
+from functions.domain import layout
+from functions.domain.errors import MalformedEvent, NotAnnounced, Refusal, RefusalCode
 from functions.domain.row import Row, Status
 from functions.flow import delivering as flow
 from functions.flow.delivering import Delivering
 from functions.flow.originals import Originals
 from functions.flow.rejecting import Rejecting
+from functions.names import REVISION_EVENTS, StudyEvent
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
 from tests.fakes.wire import client_error
+from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
 from tests.functions.dicom_results.studies import PATIENT, STAGE
 
@@ -46,6 +50,7 @@ class Clinic(ReadingRoom):
             rejecting=Rejecting(
                 studies=self.studies, deliveries=self.deliveries, champions=self.champions, results=results
             ),
+            announcements=Announcements(self.clients["events"], "wetread", RESULTS),
             stage=STAGE,
             kinds=tuple(Kind),
             clock=self.clock,
@@ -61,7 +66,7 @@ class Clinic(ReadingRoom):
 
     def announced(self) -> list[str]:
         """Return the events that were not handled yet, as their queue delivers them."""
-        waiting = self.events.put[self.handled :]
+        waiting = [one for one in self.events.put[self.handled :] if one["DetailType"] in REVISION_EVENTS]
         self.handled = len(self.events.put)
         return [json.dumps({"detail": one["Detail"]}) for one in waiting]
 
@@ -97,6 +102,56 @@ def test_a_closed_study_gets_its_results_below_one_prefix(clinic: Clinic) -> Non
     (kept,) = clinic.deliveries.of_study(STUDY)
     assert kept.keys.keys() == {"sr", "card", "keys"}
     assert all((RESULTS, key) in clinic.s3.objects for key in kept.keys.values())
+
+
+def ready(clinic: Clinic) -> list[dict[str, Any]]:
+    """Return what was announced of results."""
+    return [one["Detail"] for one in clinic.events.put if one["DetailType"] == StudyEvent.RESULTS]
+
+
+def test_results_are_announced_when_they_are_in_the_bucket_without_a_uid(clinic: Clinic) -> None:
+    clinic.take(1, 2)
+    assert ready(clinic) == []
+    clinic.results()
+    (detail,) = ready(clinic)
+    study = layout.study_hash(STUDY)
+    assert detail == {
+        "Id": f"{study}-000001-results",
+        "Service": "wetread",
+        "Study": study,
+        "Revision": 1,
+        "ResultsBucket": RESULTS,
+        "Keys": [f"dicom/{study}/000001-{kind}.dcm" for kind in ("card", "keys", "sr")],
+    }
+    assert all((RESULTS, key) in clinic.s3.objects for key in detail["Keys"])
+
+
+def test_a_revision_without_results_is_not_announced_as_one_with_them(clinic: Clinic) -> None:
+    clinic.take(1, SOPInstanceUID=None)
+    (delivery,) = clinic.results()
+    assert delivery is not None
+    assert delivery.code == NoResultsCode.REPAIRED_IDENTITY
+    assert ready(clinic) == []
+
+
+def test_results_that_eventbridge_does_not_take_are_announced_by_the_next_try(clinic: Clinic) -> None:
+    clinic.take(1)
+    (event,) = clinic.announced()
+    clinic.events.refusing = "ThrottlingException"
+    with pytest.raises(NotAnnounced):
+        clinic.delivering.deliver(announced(event))
+    clinic.events.refusing = ""
+    clinic.delivering.deliver(announced(event))
+    assert len(ready(clinic)) == 1
+
+
+def test_a_rejection_note_is_announced_too(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    clinic.results()
+    assert [key.rpartition("-")[2] for key in ready(clinic)[-1]["Keys"]] == ["rejection.dcm"]
 
 
 def test_a_series_is_named_by_its_number_in_the_archive(clinic: Clinic) -> None:
