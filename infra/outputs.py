@@ -8,7 +8,10 @@ DESCRIPTIONS: Mapping[str, str] = {
     "UploadsBucketName": "Bucket for DICOM objects: what is put here is read by the model.",
     "UploadsQueueUrl": "Queue of new uploads on their way to the function ingest.",
     "WorkBucketName": "Bucket with copies of uploads, job manifests and raw outputs, while they are in work.",
-    "ResultsBucketName": "Bucket with the answers, one JSON document each.",
+    "ResultsBucketName": (
+        "Bucket with the answers (predictions/), the documents of studies with their FHIR bundles (studies/), and "
+        "DICOM results (dicom/), of which the last name patients."
+    ),
     "ModelsBucketName": "Bucket with the artifacts of models, below models/artifacts/.",
     "TrainingBucketName": "Bucket for labelled slices (cohorts/) and training runs (runs/, checkpoints/).",
     "IndexTableName": "Table with one row for each upload: its state and its answer.",
@@ -18,6 +21,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "Keys": "Whether rows show the keys of uploads (plain) or hide them (hashed).",
     "TickQueueUrl": "Queue that wakes the function dispatch.",
     "DeadLetterQueueUrls": "Queues of messages that failed for good, separated by commas; each should be empty.",
+    "WebhookDeadLettersUrl": "Queue of events that the webhook did not take; absent where the stage has no webhook.",
     "ModelPackageGroupName": "Group of the model versions in SageMaker's model registry.",
     "TrainingStateMachineArn": "State machine of training: `wetread train` starts it.",
     "JobRoleArn": "Role of the transform jobs.",
@@ -30,6 +34,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "JobHosts": "Hosts of each kind of job, in JSON: type, number in a job, jobs at once.",
     "Slots": "Number of transform jobs that may run at once.",
     "MaxJobsPerDay": "Number of transform jobs that may start in a day, in UTC.",
+    "ExpressPerDay": "Runs of the express lane that may start in a day, in UTC; absent where the stage has none.",
     "Served": "What uploads must be to be read, in JSON; `wetread submit` refuses others beforehand.",
     "Thresholds": "What the model gate asks, in JSON; `wetread train` says by it what so many patients can show.",
     "PatientKeyId": "KMS key by which identifiers that may be a patient's are replaced.",

@@ -39,6 +39,7 @@ class People(Construct):
         training: Training,
         tick: ReliableQueue,
         dead_letters: list[str],
+        undelivered: str,
         functions: list[str],
         topics: list[str],
         hides_keys: bool,
@@ -58,7 +59,7 @@ class People(Construct):
         self._allow_uploads()
         self._allow_rows()
         self._allow_survey(dead_letters)
-        self._allow_doctor(hosting, functions, topics)
+        self._allow_doctor(hosting, functions, topics, undelivered)
         self._allow_training()
         self._allow_versions(hosting)
         self._allow_withdrawing(tick, hides_keys=hides_keys)
@@ -107,8 +108,8 @@ class People(Construct):
         )
         self._follow_runs(reader)
 
-    def _allow_doctor(self, hosting: ModelHosting, functions: list[str], topics: list[str]) -> None:
-        """Let examiners ask what `wetread doctor` asks, beside what readers may."""
+    def _allow_doctor(self, hosting: ModelHosting, functions: list[str], topics: list[str], undelivered: str) -> None:
+        """Let examiners ask what `wetread doctor` asks, beside what readers may, and count ``undelivered`` events."""
         examiner = self.examiner
         stack = ("cloudformation:GetTemplate", "cloudformation:ListStackResources")
         allow(examiner, *stack, on=[self._stack], because=RANDOM_STACK_ID)
@@ -125,6 +126,8 @@ class People(Construct):
         allow(examiner, "sns:ListSubscriptionsByTopic", on=topics)
         version = [arn_of(self, "ssm", "parameter", f"cdk-bootstrap/{_qualifier(self)}/version")]
         allow(examiner, "ssm:GetParameter", on=version)
+        if undelivered:  # not of the readers: their policy is at IAM's limit
+            allow(examiner, "sqs:GetQueueAttributes", on=[undelivered])
         self._allow_quotas(examiner)
 
     def _allow_quotas(self, policy: iam.ManagedPolicy) -> None:

@@ -131,6 +131,7 @@ class Service(Stack):
             training=self.training,
             tick=self.transform.tick,
             dead_letters=[queue.dead_letters.queue_arn for queue in queues.values()],
+            undelivered=self.webhook.dead_letters.queue_arn if self.webhook else "",
             functions=[one.function_arn for one in functions.values()],
             topics=[self.notices.topic_arn, self.key_watch.topic.topic_arn],
             hides_keys=config.keys == "hashed",
@@ -178,6 +179,10 @@ class Service(Stack):
         }
         if any(values_of(config.placement).values()):
             outputs["Placement"] = json.dumps(to_environment(config.placement))
+        if config.express:
+            outputs["ExpressPerDay"] = str(config.express_per_day)
+        if self.webhook:
+            outputs["WebhookDeadLettersUrl"] = self.webhook.dead_letters.queue_url
         if config.uploads_key_arn:
             outputs["UploadsKeyArn"] = config.uploads_key_arn
         for name, value in outputs.items():

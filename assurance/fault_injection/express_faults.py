@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,7 @@ Uploads = dict[str, str]
 
 
 def kill_run(stage: Stage, count: int) -> tuple[Uploads, str]:
-    """Kill the function's process when a run has an answer; its last object stops the model's process before that."""
+    """Kill the function's process in the middle of a run, whose last object has stopped the model's process."""
     with _lane(stage, **_poisoned(stage)):
         uploads, run = _hold(stage, count)
         answered = len(_keys(stage, f"{OUTPUTS}{run}/"))
@@ -51,7 +52,7 @@ def hold_run(stage: Stage, count: int) -> tuple[Uploads, str]:
         uploads, run = _hold(stage, count)
         stage.until(lambda: _keys(stage, f"{EXPRESS}{run}/ended.json"))
         _await_the_lane(stage, uploads)
-    return uploads, f"the model's process was stopped until the limit, {HELD_SECONDS} s"
+    return uploads, f"the model's process stopped until the limit, {HELD_SECONDS} s"
 
 
 def starve_run(stage: Stage, count: int) -> tuple[Uploads, str]:
@@ -125,15 +126,18 @@ def _folder() -> Path:
 
 
 def _hold(stage: Stage, count: int) -> tuple[Uploads, str]:
-    """Upload so many, and then one that stops the model's process; return them, and the run that has answers."""
+    """Upload so many, and one that stops the model's process; return them, and the run that is so held."""
     before, last = _runs(stage), stage.phantoms(1)
     _poison(last, signal.SIGSTOP)
-    uploads = stage.upload(count) | stage.put_all(last)
+    uploads = stage.put_all(stage.phantoms(count) | last)
+    stage.until(lambda: any(map(_is_stopped, stage.processes(MODEL))))
+    (run,) = (run for run in _runs(stage) - before if not _keys(stage, f"{EXPRESS}{run}/ended.json"))
+    return uploads, run
 
-    def answering() -> str:
-        return next((run for run in _runs(stage) - before if _keys(stage, f"{OUTPUTS}{run}/")), "")
 
-    return uploads, str(stage.until(answering))
+def _is_stopped(pid: int) -> bool:
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.startswith("T")
 
 
 def _through_the_lane(stage: Stage, bodies: Mapping[str, bytes]) -> Uploads:

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parent.parent.parent
 KEPT = ROOT / "tests" / "infra" / "questions.json"
 STORY = (
     *("test_service.py", "test_training.py", "test_doors.py", "test_sweep.py", "test_people.py", "test_studies.py"),
-    *("test_express.py", "test_dicom_results.py"),
+    *("test_express.py", "test_dicom_results.py", "test_ways_out.py"),
 )
 LOGICAL_ID = re.compile(r"[0-9A-F]{8}$")
 # Names by the local cloud's CloudFormation: stack, logical id, a random end.

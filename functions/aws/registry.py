@@ -317,7 +317,7 @@ class Registry:
 
 
 def _description(text: str) -> str:
-    """Return a text as SageMaker takes it for a description: its start, with spaces for control characters."""
+    """Return a text as SageMaker takes it for a description: its start, with spaces for joiners and the like."""
     return "".join(" " if unicodedata.category(one)[0] == "C" else one for one in text)[:MOST_DESCRIPTION]
 
 

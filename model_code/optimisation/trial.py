@@ -25,11 +25,10 @@ from model_code.optimisation.quantisation import layers, quantise
 from model_code.typicality import Typicality
 
 BATCH = 16
-# The share of layers, counted from the input, that int8 leaves in fp32: if one fails, the next is tried. The first
-# layer always stays: a slice itself in 8 bits is the coarsest step, and every later layer inherits its error.
-FP32_SHARE_STEPS = (0.01, 0.32, 0.73)
-# The largest share of layers that may stay in fp32 beside bfloat16: with more, next to nothing is gained.
+# The largest share of layers that may stay in fp32: with more, next to nothing is gained.
 MOST_FP32_SHARE = 0.73
+# The layers beyond the first are searched in steps of so many: int8 is calibrated anew for each try.
+STEP_OF_BF16, STEP_OF_INT8 = 1, 8
 # Stop if a probability differs by more than so many times what any may: a further step never recovered from that.
 GIVE_UP_FACTOR = 3
 # A backend may change whether a slice is abstained on only where its score lies within this share of the threshold.
@@ -122,31 +121,40 @@ def try_fp32(model: ov.Model, held_out: HeldOut) -> Trial:
 
 
 def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_out: HeldOut) -> Iterator[Trial]:
-    """Yield a trial of a quantised copy of ``model`` for each of FP32_SHARE_STEPS, until one may serve."""
+    """Yield trials of quantised copies of ``model`` with ever more first layers in fp32; last, the fewest that hold."""
     names = layers(model)
-    for share in FP32_SHARE_STEPS:
-        kept = max(1, round(share * len(names)))
+
+    def attempt(kept: int) -> Trial:
         quantised = quantise(model, calibration_images, names[:kept], exact_bytes=adds_bytes_exactly())
-        trial = _try_openvino(BackendName.OPENVINO_INT8, quantised, held_out, INT8, kept)
-        yield trial
-        if not trial.problems or not trial.comparison.largest_difference <= GIVE_UP_FACTOR * INT8.most:
-            return
+        return _try_openvino(BackendName.OPENVINO_INT8, quantised, held_out, INT8, kept)
+
+    return _fewest(attempt, round(MOST_FP32_SHARE * len(names)), STEP_OF_INT8, INT8)
 
 
 def try_bfloat16(model: ov.Model, held_out: HeldOut) -> Iterator[Trial]:
-    """Yield trials of ``model`` in bfloat16 with ever more first layers in fp32; last, the fewest that may serve.
+    """Yield trials of ``model`` in bfloat16 with ever more first layers in fp32; last, the fewest that may serve."""
 
-    Of two numbers of layers the larger one is expected to hold where the smaller one does, so it is searched by halves.
+    def attempt(kept: int) -> Trial:
+        return _try_openvino(BackendName.OPENVINO_BF16, in_bfloat16(model, kept), held_out, BF16, kept)
+
+    return _fewest(attempt, round(MOST_FP32_SHARE * len(layers(model))), STEP_OF_BF16, BF16)
+
+
+def _fewest(attempt: Callable[[int], Trial], most: int, step: int, bounds: Bounds) -> Iterator[Trial]:
+    """Yield the trials until one holds whose layers in fp32 are the fewest, but for ``step``; it is the last.
+
+    The first layer always stays: a slice itself in few bits is the coarsest step, and every later layer inherits its
+    error. Of two numbers of layers the larger one is expected to hold where the smaller one does, so it is searched by
+    halves. None is beyond ``most``, and none is tried after one that is hopelessly far off.
     """
     failed, kept = 0, 1
-    while (trial := _in_bfloat16(model, held_out, kept)).problems:
+    while (trial := attempt(kept)).problems:
         yield trial
-        most = round(MOST_FP32_SHARE * len(layers(model)))
-        if kept >= most or not trial.comparison.largest_difference <= GIVE_UP_FACTOR * BF16.most:
+        if kept >= most or not trial.comparison.largest_difference <= GIVE_UP_FACTOR * bounds.most:
             return
-        failed, kept = kept, min(2 * kept, most)
-    while trial.kept - failed > 1:
-        fewer = _in_bfloat16(model, held_out, (failed + trial.kept) // 2)
+        failed, kept = kept, min(max(step, 2 * kept), most)
+    while trial.kept - failed > step:
+        fewer = attempt((failed + trial.kept) // 2)
         if fewer.problems:
             failed = fewer.kept
             yield fewer
@@ -154,10 +162,6 @@ def try_bfloat16(model: ov.Model, held_out: HeldOut) -> Iterator[Trial]:
             yield trial
             trial = fewer
     yield trial
-
-
-def _in_bfloat16(model: ov.Model, held_out: HeldOut, kept: int) -> Trial:
-    return _try_openvino(BackendName.OPENVINO_BF16, in_bfloat16(model, kept), held_out, BF16, kept)
 
 
 def try_half(network: nn.Module, image_size: int, held_out: HeldOut) -> Trial:

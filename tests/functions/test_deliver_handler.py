@@ -22,6 +22,7 @@ SETTINGS = DeliverSettings(
     results_kept_days=0,
     hidden_keys_table="keys",
     data_key_arn="",
+    service_name="wetread",
     software="1.2.3",
     dicom_results=("sr", "keys"),
     dicom_manufacturer="Example Clinic",

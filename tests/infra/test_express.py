@@ -35,6 +35,11 @@ def test_the_function_is_the_container_s_image_with_another_command(asked: Assem
     assert (function["Timeout"], function["MemorySize"], function["Architectures"]) == (900, 3008, ["x86_64"])
 
 
+def test_people_are_shown_how_many_runs_a_day_has(asked: Assembly, default: Assembly) -> None:
+    assert asked.template["Outputs"]["ExpressPerDay"]["Value"] == asked.environment("BatchDispatch")["EXPRESS_PER_DAY"]
+    assert "ExpressPerDay" not in default.template["Outputs"]
+
+
 def test_lambda_repeats_nothing_and_reports_what_failed(asked: Assembly) -> None:
     once = asked.named("AWS::Lambda::EventInvokeConfig", "BatchLaneOnce")
     assert (once["MaximumRetryAttempts"], once["MaximumEventAgeInSeconds"]) == (0, 300)

@@ -32,6 +32,7 @@ NOT_RECORDED = (
     ("TrainingApprove", "s3:ListBucket", MISSING),
     ("PeopleApprover", "s3:ListBucket*", MISSING),
     ("BatchSweep", "s3:ListBucket*", MISSING),
+    ("DeliveryDeliver", "s3:ListBucket*", MISSING),
     ("ModelJob", "s3:ListBucket", "SageMaker may list what a manifest names; the local one reads it key by key."),
     ("*", "sqs:[!S]*", "The poller of an event source takes messages without the function's role."),
 )

@@ -278,8 +278,9 @@ def test_a_first_deployment_that_fails_can_be_repeated(default: Any) -> None:
 def test_each_output_says_what_it_is(default: Any) -> None:
     without = [name for name, one in default.template["Outputs"].items() if len(one.get("Description", "")) < 20]
     assert without == []
-    # Of stages that have a network, tags or a key for a given bucket (test_account_rules.py), or that test by folds.
-    of_some = {"Placement", "UploadsKeyArn", "Folds"}
+    # Of stages that have a network, tags or a key for a given bucket (test_account_rules.py), that test by folds, or
+    # that have an express lane (test_express.py) or a webhook (test_webhook.py).
+    of_some = {"Placement", "UploadsKeyArn", "Folds", "ExpressPerDay", "WebhookDeadLettersUrl"}
     assert set(DESCRIPTIONS) == {*default.template["Outputs"], *of_some}, "no description is left over"
     assert all(len(one["Description"]) <= 1024 for one in default.template["Outputs"].values())  # CloudFormation's
 

@@ -15,6 +15,7 @@ from infra.compliance import review
 from infra.config import ConfigError, StageConfig
 from infra.service import Service
 from tests.infra.conftest import Assembly, text
+from tests.infra.test_people import MOST_CHARACTERS, deployed
 
 URL = "https://hospital.example/wetread?site=7"
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook-AbCdEf"
@@ -48,6 +49,14 @@ def test_every_event_of_a_study_is_sent_to_the_address(stage: Assembly) -> None:
     assert "InputTransformer" not in target
     destination = stage.named("AWS::Events::ApiDestination", "WebhookDestinationApiDestination")
     assert (destination["InvocationEndpoint"], destination["HttpMethod"]) == (URL, "POST")
+
+
+def test_examiners_see_what_the_webhook_did_not_take(stage: Assembly, default: Assembly) -> None:
+    assert text(stage.template["Outputs"]["WebhookDeadLettersUrl"]["Value"]) == "<WebhookDeadLetters>"
+    assert ("sqs:GetQueueAttributes", "<WebhookDeadLetters>") in stage.permissions("PeopleExaminer")
+    assert "WebhookDeadLettersUrl" not in default.template["Outputs"]
+    document = stage.named("AWS::IAM::ManagedPolicy", "PeopleExaminer")["PolicyDocument"]
+    assert len(json.dumps(deployed(document), separators=(",", ":"))) <= MOST_CHARACTERS
 
 
 def test_the_secret_is_the_authorization_header_and_not_in_the_template(stage: Assembly) -> None:

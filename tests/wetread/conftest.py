@@ -114,6 +114,9 @@ class MemoryBatches:
         self.held = {batch.slot: batch for batch in batches}
         self.opened: dict[str, int] = {}
 
+    def runs_on(self, day: str) -> int:
+        return 0
+
     def jobs_on(self, day: str) -> int:
         return self.opened.get(day, 0)
 

@@ -53,6 +53,13 @@ def _print(connection: Connection, service: ServiceStatus, now: datetime) -> Non
     for queue, number in service.dead_letters.items():
         if number:
             warn(f"{how_many(number, 'message')} in dead-letter queue {queue}: look, repair the cause, redrive them.")
+    if service.webhook and service.undelivered is None:
+        note("What the webhook did not take is not counted: that needs the policy of examiners.")
+    if service.undelivered:
+        warn(
+            f"{how_many(service.undelivered, 'event')} of studies that the webhook did not take, in the queue "
+            "WebhookDeadLetters: see docs/operations.md, QueueDeadLetters."
+        )
 
 
 def _say_what_waits(service: ServiceStatus, now: datetime) -> None:
@@ -73,6 +80,8 @@ def _say_what_waits(service: ServiceStatus, now: datetime) -> None:
             f"Batch {batch.batch_id} has had no host for {ago(batch.created_at, now)}: SageMaker starts no job now. "
             "Its uploads wait; do not send them again. `wetread doctor` says whether a quota is too small."
         )
+    if service.express_per_day:
+        note(f"Express lane: {service.runs_today:,} of {service.express_per_day:,} runs of today (UTC) were started.")
     if service.jobs_today >= service.max_jobs_per_day:
         warn(
             f"All {service.max_jobs_per_day:,} jobs of today (UTC) are used up (the setting max_jobs_per_day): pending "

@@ -14,7 +14,7 @@ from wetread.problems import ConfigProblem
 from wetread.studies.answers import Answer, newest, revision_of, study_of
 from wetread.studies.closing import close_now
 from wetread.studies.saving import save
-from wetread.studies.table import print_answers, print_read
+from wetread.studies.table import print_answers, print_read, why_none
 
 
 @click.command()
@@ -88,11 +88,11 @@ def _list(session: Session, label: str | None, since: str, *, only_open: bool, l
 
 def _show(session: Session, study: Study, number: int | None, folder: Path | None, *, as_json: bool) -> None:
     document = revision_of(session.connection, study, number)
+    delivered = session.connection.deliveries.of_study(study.study_instance_uid)
+    delivery = next((one for one in delivered if one.revision == document["Revision"]), None)
     if as_json:
         print_json(document)
     else:
-        delivered = session.connection.deliveries.of_study(study.study_instance_uid)
-        delivery = next((one for one in delivered if one.revision == document["Revision"]), None)
         print_read(Answer(study), document, session.now(), delivery)
     if folder:
         saved = save(session.connection, document, number, folder)
@@ -101,6 +101,8 @@ def _show(session: Session, study: Study, number: int | None, folder: Path | Non
             warn(f"{how_many(saved.dicom, 'DICOM result')} of these name a patient: keep them as you keep images.")
         if saved.refused:
             warn(f"DICOM results were not looked for: {saved.refused}")
+        elif not saved.dicom:
+            note(f"There are no DICOM results to save: {why_none(delivery)}")
 
 
 def _close(connection: Connection, study: Study) -> None:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from functions.aws.batches import day_of
+from functions.aws.items import error_code
 from functions.domain import layout
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.champion import Champion
@@ -18,6 +21,7 @@ from functions.names import IndexName
 from wetread.connection import Connection
 from wetread.models import endpoint as endpoints
 from wetread.models.endpoint import Endpoint
+from wetread.problems import FORBIDDEN
 from wetread.training.runs import Run
 
 COUNT_BOUND = 10_000
@@ -48,7 +52,9 @@ class ServiceStatus:
     ``oldest_received`` is the row of the oldest upload that ingest has not yet been able to take in, and tries again.
     ``training`` are the runs of the training workflow that have not ended; ``endpoint`` is None if no endpoint exists.
     ``open_studies`` await more, the oldest of them since ``oldest_study``.
-    ``jobs_today`` were started since midnight UTC, of ``max_jobs_per_day``.
+    ``jobs_today`` were started since midnight UTC, of ``max_jobs_per_day``; ``runs_today`` of the express lane, of
+    ``express_per_day``, which is 0 without such a lane. ``undelivered`` events were not taken by the webhook; None
+    where they may not be counted, and in a stage without ``webhook``.
     """
 
     uploads: Mapping[Status, Count]
@@ -57,10 +63,14 @@ class ServiceStatus:
     slots: tuple[Batch | None, ...]
     jobs_today: int
     max_jobs_per_day: int
+    runs_today: int
+    express_per_day: int
     job_name_prefix: str
     champion: Champion | None
     training: tuple[Run, ...]
     dead_letters: Mapping[str, int]
+    webhook: bool
+    undelivered: int | None
     endpoint: Endpoint | None
     open_studies: Count
     oldest_study: str | None
@@ -84,6 +94,7 @@ class ServiceStatus:
             "OldestReceivedSeconds": _seconds_since(received, now),
             "Slots": [_slot(number, batch, self) for number, batch in enumerate(self.slots)],
             "JobsToday": {"Count": self.jobs_today, "Most": self.max_jobs_per_day},
+            "RunsToday": {"Count": self.runs_today, "Most": self.express_per_day} if self.express_per_day else None,
             "Champion": champion
             and {
                 "ModelPackage": champion.model_package,
@@ -94,6 +105,7 @@ class ServiceStatus:
             },
             "TrainingRuns": [run.to_json() for run in self.training],
             "DeadLetters": dict(self.dead_letters),
+            "WebhookDeadLetters": self.undelivered,
             "Endpoint": self.endpoint.to_json() if self.endpoint else None,
             "OpenStudies": {
                 "Count": self.open_studies.number,
@@ -110,6 +122,7 @@ def read_status(connection: Connection, now: datetime) -> ServiceStatus:
     oldest = connection.index.oldest(IndexName.BY_STATUS, Status.PENDING, OLDEST)
     opened = list(itertools.islice(connection.studies.open(), COUNT_BOUND))
     received = connection.index.oldest(IndexName.BY_STATUS, Status.RECEIVED, 1)
+    today = day_of(timestamp(now))
     return ServiceStatus(
         uploads={status: _count(connection, status) for status in Status},
         oldest_pending=min((row.waits_since for row in oldest), default=None),
@@ -118,12 +131,16 @@ def read_status(connection: Connection, now: datetime) -> ServiceStatus:
             connection.batches.get(holders[number]) if number in holders else None
             for number in range(max([deployment.slots, *(held + 1 for held in holders)]))
         ),
-        jobs_today=connection.batches.jobs_on(day_of(timestamp(now))),
+        jobs_today=connection.batches.jobs_on(today),
         max_jobs_per_day=deployment.max_jobs_per_day,
+        runs_today=connection.batches.runs_on(today) if deployment.express_per_day else 0,
+        express_per_day=deployment.express_per_day,
         job_name_prefix=deployment.job_name_prefix,
         champion=connection.registry.champion(),
         training=tuple(connection.runs.running()),
         dead_letters=dead_letters(connection),
+        webhook=bool(deployment.webhook_dead_letters_url),
+        undelivered=_undelivered(connection),
         endpoint=endpoints.find(connection),
         open_studies=Count(len(opened), bounded=len(opened) == COUNT_BOUND),
         oldest_study=min((one.opened_at for one in opened if one.opened_at), default=None),
@@ -132,11 +149,24 @@ def read_status(connection: Connection, now: datetime) -> ServiceStatus:
 
 def dead_letters(connection: Connection) -> dict[str, int]:
     """Return the approximate number of messages in each dead-letter queue, by queue name."""
-    found = {}
-    for url in connection.deployment.dead_letter_queue_urls:
-        answer = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-        found[url.rsplit("/", 1)[-1]] = int(answer["Attributes"]["ApproximateNumberOfMessages"])
-    return found
+    return {url.rsplit("/", 1)[-1]: _messages(connection, url) for url in connection.deployment.dead_letter_queue_urls}
+
+
+def _undelivered(connection: Connection) -> int | None:
+    """Return how many events the webhook did not take; None without one, or if that may not be asked."""
+    if not (url := connection.deployment.webhook_dead_letters_url):
+        return None
+    try:
+        return _messages(connection, url)
+    except ClientError as error:
+        if error_code(error) not in FORBIDDEN:
+            raise
+        return None
+
+
+def _messages(connection: Connection, url: str) -> int:
+    answer = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
 def _seconds_since(moment: str | None, now: datetime) -> float | None:

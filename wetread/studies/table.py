@@ -111,8 +111,13 @@ def print_read(answer: Answer, document: Mapping[str, Any], now: datetime, deliv
     )
     slices = [_slice(label, one) for label, several in document["Evidence"].items() for one in several]
     if slices:
-        columns = ("Class", "Series", "Instance", "Position", "Probability", "Upload")
-        print_table(columns, slices, title="Evidence: the slices with the highest probability of each class")
+        columns = ("Class", "Series", "Instance", "Position", "Probability", "SOPInstanceUID", "Upload")
+        print_table(
+            columns,
+            slices,
+            elastic=("SOPInstanceUID", "Upload"),
+            title="Evidence: the slices with the highest probability of each class",
+        )
     for code in codes(document):
         note(f"{code}: {SENTENCES.get(code, 'see docs/studies.md')}.")
     for text in (*_missing(document), *_changes(document), *_conflicts(document), *_not_delivered(delivery)):
@@ -137,6 +142,18 @@ def _facts(answer: Answer, document: Mapping[str, Any], now: datetime) -> list[t
     if answer.is_open:
         facts.append(("Now", f"{OPEN} for {ago(answer.study.opened_at, now)}: more is awaited"))
     return facts
+
+
+def why_none(delivery: Delivery | None) -> str:
+    """Return why the bucket has no DICOM results of a revision; ``delivery`` is what became of them, if it is known."""
+    if delivery is None:
+        return (
+            "none were made so far. A stage makes them by its setting dicom_results, within minutes of the read, and "
+            "of no revision before it was set."
+        )
+    if delivery.code:
+        return f"{delivery.code}: {delivery.reason}"
+    return "they have expired (the setting dicom_results_days), or were erased."
 
 
 def _delivered(delivery: Delivery | None) -> list[tuple[str, str]]:
@@ -176,6 +193,7 @@ def _slice(label: str, one: Mapping[str, Any]) -> tuple[str, ...]:
         "-" if one["InstanceNumber"] is None else str(one["InstanceNumber"]),
         "-" if position is None else f"{position:g} mm",
         f"{100 * one['Probability']:.1f} %",
+        one.get("SOPInstanceUID") or "-",
         one["UploadId"],
     )
 

@@ -303,12 +303,18 @@ def test_the_checksum_of_a_multipart_object_is_not_its_digest(registry: Registry
 
 
 def test_a_description_fits_sagemakers_pattern_and_length(registry: Registry, world: World, tmp_path: Path) -> None:
-    labels = {str(number): f"class\n{number:050}" for number in range(40)}
+    labels = {str(number): f"class\u200c{number:050}" for number in range(40)}
     metadata = METADATA | {"network_data_format": {"outputs": {"pred": {"channel_def": labels}}}}
     registry.register(artifact(tmp_path / "model.tar.gz", metadata))
     (package,) = world.sagemaker.packages
     assert len(package["ModelPackageDescription"]) == 1024
-    assert "\n" not in package["ModelPackageDescription"]
+    assert "\u200c" not in package["ModelPackageDescription"]
+
+
+def test_a_reason_of_two_lines_fits_sagemakers_pattern(registry: Registry, world: World, tmp_path: Path) -> None:
+    version = registry.register(artifact(tmp_path / "model.tar.gz"))
+    registry.reject(version.arn, "too many\nfalse alarms")
+    assert world.sagemaker.packages[0]["ApprovalDescription"] == "too many false alarms"
 
 
 STUDY = {"version": 1, "rule": "top_mean", "reference": "normal", "k": 5, "thresholds": {"cap": 0.25}}

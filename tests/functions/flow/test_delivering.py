@@ -145,15 +145,6 @@ def test_results_that_eventbridge_does_not_take_are_announced_by_the_next_try(cl
     assert len(ready(clinic)) == 1
 
 
-def test_a_rejection_note_is_announced_too(clinic: Clinic) -> None:
-    clinic.take(1)
-    clinic.results()
-    clinic.withdraw(Workflow(clinic))
-    clinic.sweep()
-    clinic.results()
-    assert [key.rpartition("-")[2] for key in ready(clinic)[-1]["Keys"]] == ["rejection.dcm"]
-
-
 def test_a_series_is_named_by_its_number_in_the_archive(clinic: Clinic) -> None:
     clinic.take(1, 2, SeriesNumber=301)
     clinic.results()

@@ -19,7 +19,7 @@ from tests.fakes.dicom import STUDY
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import UPLOADS
 from tests.functions.dicom_results.studies import PATIENT
-from tests.functions.flow.test_delivering import Clinic
+from tests.functions.flow.test_delivering import Clinic, ready
 from tests.functions.flow.test_picturing import HOUNSFIELD, grid
 
 FIRST, SECOND = "wetread/1", "wetread/2"
@@ -158,6 +158,15 @@ def test_an_event_that_is_repeated_before_the_rejection_rejects_none_that_came_l
     first = clinic.delivering.deliver(announced(events[0]))
     assert first is not None
     assert not first.rejects
+
+
+def test_a_rejection_note_is_announced_too(clinic: Clinic) -> None:
+    clinic.take(1)
+    clinic.results()
+    clinic.withdraw(Workflow(clinic))
+    clinic.sweep()
+    clinic.results()
+    assert [key.rpartition("-")[2] for key in ready(clinic)[-1]["Keys"]] == ["rejection.dcm"]
 
 
 def test_results_that_were_not_withdrawn_are_not_rejected(clinic: Clinic) -> None:

@@ -1,9 +1,11 @@
 """The service at a glance."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.domain.batch import Batch, BatchStatus
 from functions.domain.row import Status, timestamp
@@ -107,6 +109,40 @@ def test_people_see_that_uploads_wait_for_the_next_day(wetread, connection, pend
     assert "wait until 00:00 UTC" in shown
 
 
+def test_people_see_what_the_webhook_did_not_take(wetread, connection) -> None:
+    assert "webhook" not in wetread("status").stderr
+    assert json.loads(wetread("status", "--json").stdout)["WebhookDeadLetters"] is None
+    connection.deployment = replace(connection.deployment, webhook_dead_letters_url="http://queue/webhook-dead")
+    assert "webhook" not in wetread("status").stderr
+    connection.sqs.numbers["webhook-dead"] = 3
+    assert "3 events of studies that the webhook did not take" in wetread("status").stderr
+    document = json.loads(wetread("status", "--json").stdout)
+    assert (document["WebhookDeadLetters"], "webhook-dead" in document["DeadLetters"]) == (3, False)
+
+
+def test_what_the_webhook_did_not_take_needs_the_policy_of_examiners(wetread, connection) -> None:
+    connection.deployment = replace(connection.deployment, webhook_dead_letters_url="http://queue/webhook-dead")
+    attributes = connection.sqs.get_queue_attributes
+
+    def denied(**request):
+        if "webhook" in request["QueueUrl"]:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetQueueAttributes")
+        return attributes(**request)
+
+    connection.sqs.get_queue_attributes = denied
+    result = wetread("status")
+    assert result.exit_code == 0
+    assert "is not counted: that needs the policy of examiners" in " ".join(result.stderr.split())
+
+
+def test_people_see_the_runs_of_the_express_lane_today(wetread, connection) -> None:
+    assert "Express lane" not in wetread("status").stderr
+    connection.deployment = replace(connection.deployment, express_per_day=10_000)
+    connection.batches.runs_on = lambda _day: 1234
+    assert "Express lane: 1,234 of 10,000 runs of today (UTC) were started." in wetread("status").stderr
+    assert json.loads(wetread("status", "--json").stdout)["RunsToday"] == {"Count": 1234, "Most": 10_000}
+
+
 def test_json(wetread) -> None:
     assert set(json.loads(wetread("status", "--json").stdout)) == {
         "Uploads",
@@ -114,9 +150,11 @@ def test_json(wetread) -> None:
         "OldestReceivedSeconds",
         "Slots",
         "JobsToday",
+        "RunsToday",
         "Champion",
         "TrainingRuns",
         "DeadLetters",
+        "WebhookDeadLetters",
         "Endpoint",
         "OpenStudies",
     }

@@ -172,6 +172,8 @@ def test_a_study_in_full_names_its_series_and_its_evidence(wetread, hospital, ro
     (other,) = [line for line in result.stdout.splitlines() if f"{STUDY}.2" in line]
     assert row.code is None or row.code in other
     assert result.stdout.count("80.0 %") == 3
+    evidence = room.document()["Evidence"]["covid"]
+    assert all(one["SOPInstanceUID"] in result.stdout for one in evidence)
     assert "normal" in result.stdout
     assert "12.5 mm" in result.stdout
     assert "top_mean of 3, not fitted" in result.stdout
@@ -278,6 +280,29 @@ def test_two_studies_are_saved_in_one_folder(wetread, hospital, room, tmp_path) 
         wetread("studies", study, "--save", tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
     assert (tmp_path / f"study-{STUDY}-000001-sr.dcm").read_bytes() == b"of %s" % STUDY.encode()
+
+
+@pytest.mark.parametrize(
+    ("delivery", "said"),
+    [
+        (None, "none were made so far. A stage makes them by its setting dicom_results"),
+        (Delivery(revision=1, keys={}, code="RepairedIdentity", reason="An identifier was repaired."), "was repaired"),
+        (
+            Delivery(revision=1, keys={"sr": "dicom/x/000001-sr.dcm"}),
+            "they have expired (the setting dicom_results_days)",
+        ),
+    ],
+)
+def test_why_no_dicom_results_are_saved_is_said(wetread, hospital, room, tmp_path, delivery, said) -> None:
+    lesion(room)
+    room.sweep()
+    if delivery:
+        Deliveries(room.clients["dynamodb"], "studies").keep(STUDY, delivery, room.time)
+    for more in ([], ["--json"]):
+        result = wetread("studies", STUDY, "--save", tmp_path, *more)
+        assert result.exit_code == 0
+        assert "There are no DICOM results to save" in result.stderr
+        assert said in " ".join(result.stderr.split())
 
 
 def test_who_may_not_list_results_saves_the_document(wetread, hospital, room, tmp_path, monkeypatch) -> None:
