@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
-from functions.domain.row import Status
+from functions.domain.row import Status, timestamp
 from functions.domain.study import State
 from functions.flow import concluding
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, QUIET, SERIES, ReadingRoom
 from tests.fakes.wire import client_error
-from tests.fakes.world import RESULTS, answer
+from tests.fakes.world import RESULTS, WEIGHTS_SHA256, answer
 
 OTHER = "1.2.840.99.2"
 
@@ -328,3 +329,36 @@ def test_how_long_the_oldest_study_has_been_open_is_measured(room: ReadingRoom) 
         room.deliver(room.send(1, study=study))
         room.wait(30)
     assert room.concluding.run().oldest_open_seconds == 60
+
+
+def test_a_study_is_closed_by_the_rule_of_the_version_that_read_it(room: ReadingRoom) -> None:
+    strict = {"version": 1, "rule": "top_mean", "reference": "normal", "k": 1, "thresholds": {"covid": 0.9}}
+    room.wait(1)
+    current = room.champions.get()
+    assert current
+    rule = json.dumps(strict | {"coefficients": {}})
+    assert room.champions.move(replace(current, promoted_at=timestamp(room.time), study=rule), current)
+    room.deliver(*(room.send(n, LESION) for n in range(3)))
+    room.read()
+    room.sweep()
+    document = room.document()
+    assert (document["Class"], document["Aggregation"]["K"]) == ("normal", 1), "covid has 0.8"
+
+
+def test_a_read_says_which_weights_have_read_it(room: ReadingRoom) -> None:
+    room.deliver(room.send(1))
+    room.read()
+    room.sweep()
+    model = room.document()["Model"]
+    assert (model["Package"], model["WeightsSHA256"]) == ("wetread/1", WEIGHTS_SHA256)
+    assert model.keys() == {"Package", "WeightsSHA256", "Form"}
+
+
+def test_a_read_whose_results_have_expired_says_its_version_alone(room: ReadingRoom) -> None:
+    room.deliver(room.send(1))
+    room.read()
+    for bucket, key in list(room.s3.objects):
+        if key.startswith("predictions/"):
+            del room.s3.objects[bucket, key]
+    room.sweep()
+    assert room.document()["Model"] == {"Package": "wetread/1"}

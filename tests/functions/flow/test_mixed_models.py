@@ -104,6 +104,20 @@ def test_results_of_a_withdrawn_version_do_not_count_and_make_the_next_revision(
     assert (third["Revision"], third["Model"]["Package"], third["Counts"]["Read"]) == (3, FIRST, 3)
 
 
+def test_marked_results_are_void_until_they_are_read_again_also_when_their_version_is_promoted_again(
+    room: ReadingRoom,
+) -> None:
+    room.set_champion(SECOND)
+    room.deliver(*(room.send(n, LESION) for n in range(3)))
+    room.read()
+    room.withdraw(Workflow(room))
+    room.wait(1)
+    room.set_champion(SECOND)
+    room.sweep()
+    assert room.champions.withdrawal(SECOND) is None
+    assert (room.document()["Class"], room.document()["Code"]) == (None, "Withdrawn")
+
+
 def test_marking_that_was_interrupted_opens_the_studies_when_it_is_repeated(room: ReadingRoom) -> None:
     room.set_champion(SECOND)
     room.deliver(*(room.send(n) for n in range(3)))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.aws.deliveries import announced
+from functions.dicom_results import making
 from functions.dicom_results.refused import NoResultsCode
 from functions.dicom_results.stage import Kind
 from functions.domain.champion import Withdrawal
@@ -58,7 +59,10 @@ def test_a_withdrawn_version_s_results_are_rejected_once(clinic: Clinic) -> None
     assert (list(after.rejects), "rejection" in after.keys) == ([], False)
 
 
-def test_an_event_that_waited_until_its_version_was_withdrawn_delivers_nothing(clinic: Clinic) -> None:
+def test_an_event_that_waited_until_its_version_was_withdrawn_delivers_nothing(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written, not even for a moment: a receiver may look."""
     clinic.take(1)
     (late,) = clinic.announced()
     clinic.withdraw(Workflow(clinic))
@@ -66,6 +70,7 @@ def test_an_event_that_waited_until_its_version_was_withdrawn_delivers_nothing(c
     (withdrawn,) = clinic.results()
     assert withdrawn is not None
     assert not withdrawn.rejects, "nothing was delivered yet"
+    monkeypatch.delattr(making, "results_of")
     delivery = clinic.delivering.deliver(announced(late))
     assert delivery is not None
     assert (delivery.code, delivery.keys) == (NoResultsCode.WITHDRAWN, {})
