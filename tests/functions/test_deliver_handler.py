@@ -16,7 +16,6 @@ SETTINGS = DeliverSettings(
     index_table="index",
     batches_table="batches",
     studies_table="studies",
-    service_name="wetread",
     results_bucket="results",
     uploads_bucket="uploads",
     results_kept_days=0,

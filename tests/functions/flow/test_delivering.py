@@ -28,7 +28,6 @@ from functions.names import REVISION_EVENTS, StudyEvent
 from tests.fakes.dicom import STUDY
 from tests.fakes.reading_room import LESION, SERIES, ReadingRoom
 from tests.fakes.wire import client_error
-from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS
 from tests.functions.dicom_results.studies import PATIENT, STAGE
 
