@@ -67,7 +67,7 @@ def quantise(model: ov.Model, images: Sequence[torch.Tensor], kept: Sequence[str
         nncf.Dataset([image[None].numpy() for image in images]),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(images),
-        # The network is none, but nncf smooths no others.
+        # nncf smooths models of this type alone. In them it leaves sums and means in fp32, too, as APART does.
         model_type=nncf.ModelType.TRANSFORMER,
         ignored_scope=nncf.IgnoredScope(
             names=[*kept, *sorted(in_full_precision(model))], types=list(APART), validate=False
