@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from assurance.least_privilege.stage import RoleStage
 from assurance.least_privilege.story import Seen
-from functions.domain.lane import Lane
+from functions.domain.lane import Lane, lane_of
 from functions.domain.row import Status
 from tests import express_lane
 from tests.infra.needs import Statement
@@ -93,7 +93,7 @@ class Run(Upload):
             stage.until(lambda: stage.row(upload) and _is_read(stage, upload))
         row = stage.row(upload)
         assert row
-        return Seen(row.lane != Lane.EXPRESS, f"the upload: read in the lane {row.lane}")
+        return Seen(row.lane != Lane.EXPRESS, f"the upload: read in the lane {lane_of(row)}")
 
 
 class Sweep:

@@ -173,17 +173,19 @@ class Batches:
                 "ExpressionAttributeValues": to_item({":claiming": BatchStatus.CLAIMING}),
             }
         }
-        values = {":pending": Status.PENDING, ":held": Status.BATCHED, ":batch": batch_id, ":now": now, ":lane": lane}
+        values = {":pending": Status.PENDING, ":held": Status.BATCHED, ":batch": batch_id, ":now": now}
+        update, names = "SET #Status = :batched, BatchId = :batch, TransformJobName = :job, UpdatedAt = :now", {}
+        if lane == Lane.EXPRESS:
+            update, names, values = f"{update}, #Lane = :lane", {"#Lane": "Lane"}, values | {":lane": lane}
         rows: list[Any] = [
             {
                 "Update": {
                     "TableName": self._index_table,
                     "Key": to_item({"UploadId": upload_id}),
-                    "UpdateExpression": "SET #Status = :batched, BatchId = :batch, TransformJobName = :job, "
-                    "#Lane = :lane, UpdatedAt = :now",
+                    "UpdateExpression": update,
                     "ConditionExpression": "begins_with(#Status, :pending) "
                     "OR (begins_with(#Status, :held) AND BatchId = :batch)",
-                    "ExpressionAttributeNames": {"#Status": "Status", "#Lane": "Lane"},
+                    "ExpressionAttributeNames": {"#Status": "Status", **names},
                     "ExpressionAttributeValues": to_item(
                         values | {":batched": sharded(Status.BATCHED, upload_id), ":job": sharded(job_name, upload_id)}
                     ),

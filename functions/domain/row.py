@@ -45,7 +45,7 @@ class Row:
     ``retry_group`` names the uploads that are retried together, apart from all others, after a failed job.
     ``collect_tries`` counts the tries to settle the row alone, each before it is made; ``collect_tried_at`` is the
     time of the last.
-    ``lane`` is how its batch runs or ran (`functions.domain.lane`), None for one from before there were two;
+    ``lane`` is "express" where its batch runs or ran in that lane (`functions.domain.lane.lane_of`);
     ``transform_job_name`` is the name of the job, or of the run in the express lane.
     ``slice_position`` is in mm along the normal of the slice's plane. ``picture_type`` is what ImageType says where it
     is not `original`; ``quality_control`` is True for a picture of a phantom or of material.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.domain.lane import Lane, lane_of
 from functions.domain.row import Status
 from tests.e2e.conftest import Service, running
 from wetread.demo.phantoms import phantom_bytes
@@ -39,7 +40,7 @@ def test_a_warm_run_and_a_job_give_one_slice_the_same_answer(express: Service) -
     few, many = slices(1, patient=2), slices(30, patient=2)
     (lone,) = express.rows(express.put_all(few)).values()
     rows = express.rows(express.put_all(many))
-    assert {row.lane for row in rows.values()} == {"transform"}
+    assert {lane_of(row) for row in rows.values()} == {Lane.TRANSFORM}
     (same,) = [row for key, row in rows.items() if key in few]
     assert (lone.lane, lone.probabilities) == ("express", same.probabilities)
 
@@ -54,7 +55,7 @@ def test_a_run_that_is_killed_leaves_its_uploads_to_a_job(express: Service) -> N
         rows = express.rows(express.put_all(slices(2, patient=3)))
     finally:
         functions.update_function_configuration(FunctionName=name, MemorySize=memory, Timeout=900)
-    assert {(row.status, row.lane, row.attempt) for row in rows.values()} == {(Status.COMPLETED, "transform", 0)}
+    assert {(row.status, lane_of(row), row.attempt) for row in rows.values()} == {(Status.COMPLETED, Lane.TRANSFORM, 0)}
 
 
 def test_status_names_the_lane_of_a_slot(express: Service) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from functions.domain.lane import Lane
+from functions.domain.lane import Lane, lane_of
 from functions.domain.row import Row, Status
 from wetread.connection import Connection
 from wetread.console import Bar, how_many, note, print_table
@@ -147,7 +147,7 @@ def read(connection: Connection, uploads: Uploads, done: Sequence[Submitted]) ->
 
 def lanes(rows: Sequence[Row]) -> str:
     """Return how many uploads were read in which lane."""
-    read_in = Counter(row.lane for row in rows if row.lane)
+    read_in = Counter(map(lane_of, rows))
     by = [f"{read_in[lane]} {words}" for lane, words in LANES.items() if read_in[lane]]
     return f"Read: {', '.join(by) or 'none'}."
 

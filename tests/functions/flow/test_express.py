@@ -11,7 +11,7 @@ import pytest
 
 from functions.aws.events import job_ended
 from functions.domain.batch import BatchStatus
-from functions.domain.lane import END_SECONDS, RUN_SECONDS, START_SECONDS, Lane
+from functions.domain.lane import END_SECONDS, RUN_SECONDS, START_SECONDS, Lane, lane_of
 from functions.domain.row import Status
 from functions.names import OUTPUTS
 from tests.fakes.dicom import ct
@@ -51,7 +51,7 @@ def record(order: dict[str, Any]) -> str:
 
 
 def states(world: World) -> set[tuple[Status, str | None]]:
-    return {(row.status, row.lane) for row in world.rows()}
+    return {(row.status, lane_of(row)) for row in world.rows()}
 
 
 def test_a_few_uploads_are_answered_by_one_run_and_their_rows_say_so() -> None:

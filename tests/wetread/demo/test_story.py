@@ -81,7 +81,8 @@ def test_phantoms_are_read_and_the_spoilt_ones_are_seen(service, tmp_path) -> No
 
 def test_the_demo_says_in_which_lane_uploads_were_read(service) -> None:
     assert "Read: none." in run("--count", "1", "--size", "64").stderr, "rows from before there were lanes"
-    rows = [dataclasses.replace(service.index.rows[0], lane=lane) for lane in ("express", "express", "transform", None)]
+    taken = [("express", "a run"), ("express", "a run"), (None, "a job"), (None, None)]
+    rows = [dataclasses.replace(service.index.rows[0], lane=lane, transform_job_name=name) for lane, name in taken]
     assert story.lanes(rows) == "Read: 2 in the express lane (a function), 1 by a transform job."
 
 
