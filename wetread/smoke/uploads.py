@@ -1,4 +1,4 @@
-"""Upload a smoke test's objects, wait for their rows, and look at the transform job that read them."""
+"""Upload a smoke test's objects, wait for their rows, and look at the transform job, or the run, that read them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from functions.domain import layout
-from functions.domain.row import Row, Status
+from functions.domain.lane import Lane, lane_of
+from functions.domain.row import Row, Status, moment_of
 from functions.names import OUTPUTS
 from wetread.connection import Connection
 from wetread.console import Bar
 from wetread.problems import ConfigProblem
 from wetread.smoke.phantoms import PART_BYTES, Marks, Upload, uploads
-from wetread.smoke.table import Line
+from wetread.smoke.table import Line, Verdict
 from wetread.uploads.sending import Uploader
 from wetread.uploads.submission import counted
 from wetread.uploads.waiting import Waited, wait
@@ -43,17 +44,26 @@ class Uploading:
         rows = self._rows([upload_id for upload_id, _ in sent], has_champion=has_champion)
         for upload_id, one in sent:
             yield row_line(one, rows.get(upload_id), has_champion=has_champion)
-        jobs = sorted({row.transform_job_name for row in rows.values() if row.transform_job_name})
-        if jobs:
-            found = self._connection.sagemaker.describe_transform_job(TransformJobName=jobs[0])
-            yield timing_line(dict(found))
-            yield outputs_line(self._outputs, jobs)
-        else:
-            why = "no job: there is no champion yet; run this again after the first promotion"
-            yield Line.later("C2", "times of the first transform job", "three times", why)
-            yield Line.later("outputs", "keys below outputs/", "one for each upload", why)
+        yield from self._of_batches(list(rows.values()))
         why = "stop a job by hand: its uploads are tried again, see `wetread results`"
         yield Line.later("stop", "the event of a stopped transform job", "TransformJobStatus Stopped", why)
+
+    def _of_batches(self, rows: Sequence[Row]) -> Iterator[Line]:
+        """Yield lines for what read the uploads: the first job, the first run of the express lane, the outputs."""
+        lanes = {str(row.transform_job_name): lane_of(row) for row in rows if row.transform_job_name}
+        jobs = sorted(name for name, lane in lanes.items() if lane is Lane.TRANSFORM)
+        if jobs:
+            yield timing_line(dict(self._connection.sagemaker.describe_transform_job(TransformJobName=jobs[0])))
+        elif lanes:
+            why = "no job: the express lane read all of them"
+            yield Line.later("C2", "times of the first transform job", "three times", why)
+        yield from run_lines([row for row in rows if lane_of(row) is Lane.EXPRESS and row.completed_at])
+        if lanes:
+            yield outputs_line(self._outputs, sorted(lanes))
+            return
+        why = "no job: there is no champion yet; run this again after the first promotion"
+        yield Line.later("C2", "times of the first transform job", "three times", why)
+        yield Line.later("outputs", "keys below outputs/", "one for each upload", why)
 
     def _put(self, one: Upload) -> str:
         """Upload one object; return its Upload's id."""
@@ -133,6 +143,14 @@ def timing_line(job: dict[str, Any]) -> Line:
         said += f": {(started - created).total_seconds():.0f} s and {(ended - started).total_seconds():.0f} s"
     well = job["TransformJobStatus"] == "Completed"
     return Line.judged("C2", f"times of transform job {job['TransformJobName']}", "three times", said, well=well)
+
+
+def run_lines(rows: Sequence[Row]) -> Iterator[Line]:
+    """Yield the line with how long the express lane took from an upload's event to its result, if it read any."""
+    took = [(moment_of(str(row.completed_at)) - moment_of(row.received_at)).total_seconds() for row in rows]
+    if took:
+        said = f"{min(took):.0f} to {max(took):.0f} s, {len(took)} uploads"
+        yield Line("C3", "from event to result in the express lane", "30 s cold, 10 s warm", said, Verdict.LOOK)
 
 
 def outputs_line(keys: set[str], jobs: Sequence[str]) -> Line:

@@ -13,6 +13,7 @@ from typing import Any
 import pydicom
 import pytest
 
+from functions.domain.lane import Lane
 from functions.domain.row import Row, Status
 from functions.domain.slices import Split
 from tests.fakes.wire import client_error
@@ -21,7 +22,7 @@ from wetread.smoke import account
 from wetread.smoke.phantoms import Marks, Upload, lengthened, slice_of, uploads, write_cohort
 from wetread.smoke.table import Line, Verdict
 from wetread.smoke.training import hash_line
-from wetread.smoke.uploads import outputs_line, row_line, timing_line
+from wetread.smoke.uploads import Uploading, outputs_line, row_line, run_lines, timing_line
 
 MARKS = Marks("0a1b2c3d", "2.25.1")
 GOOD = Upload("R6", "limit.dcm", b"bytes", Status.COMPLETED)
@@ -79,6 +80,26 @@ def test_the_times_of_a_job_are_said_with_their_differences() -> None:
     assert line.verdict == Verdict.OK
     assert line.seen.endswith("150 s and 30 s")
     assert timing_line({"TransformJobName": "j", "TransformJobStatus": "Failed"}).verdict == Verdict.FAILED
+
+
+def test_a_run_of_the_express_lane_has_a_time_from_event_to_result() -> None:
+    times = {"received_at": "2026-11-30T04:00:00.000Z", "completed_at": "2026-11-30T04:00:07.000Z"}
+    (line,) = run_lines([replace(ROW, **times)])
+    assert (line.verdict, line.seen) == (Verdict.LOOK, "7 to 7 s, 1 uploads")
+    assert not list(run_lines([]))
+
+
+def test_what_the_express_lane_read_is_no_question_about_a_job() -> None:
+    row = replace(
+        ROW,
+        status=Status.COMPLETED,
+        lane=Lane.EXPRESS,
+        transform_job_name="wetread-1",
+        received_at="2026-11-30T04:00:00.000Z",
+        completed_at="2026-11-30T04:00:07.000Z",
+    )
+    lines = {line.number: line.verdict for line in Uploading(smoked(), MARKS)._of_batches([row])}
+    assert lines == {"C2": Verdict.LATER, "C3": Verdict.LOOK, "outputs": Verdict.LATER}
 
 
 @pytest.mark.parametrize(
