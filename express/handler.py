@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import os
+import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +22,23 @@ from express.run import Running
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
+def scratch() -> Path:
+    """Return an empty folder for the model, which is the same for every process on this disk.
+
+    After a run that was out of time or memory, Lambda starts the next process on the disk of the dead one.
+    """
+    folder = Path(tempfile.gettempdir(), "ml")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
 @functools.cache
 def _running() -> Running:
     logging.getLogger().setLevel(logging.INFO)
     s3, sqs = boto3.client("s3"), boto3.client("sqs")
-    base = Path(tempfile.mkdtemp(prefix="ml-"))
+    base = scratch()
     os.environ["SAGEMAKER_BASE_DIR"] = str(base)
     for name in SECRETS:
         os.environ.pop(name, None)

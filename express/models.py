@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import model_code
 from express.order import Order
 from express.run import NotRead, Reader
 from model_code.container import DEFAULT_ANSWER_SECONDS
-from model_code.errors import ModelCodeError
+from model_code.errors import InstanceCode, ModelCodeError
 from model_code.serving.supervisor import Reply, Request, Supervisor
 from untrusted.archive import DAMAGED, HostileArchive, checked, opened
 
@@ -25,6 +26,8 @@ CODE = "code"
 SCRIPT = f"{CODE}/inference.py"
 OURS = Path(str(model_code.__file__)).parent / "script/inference.py"
 CHUNK = 1024 * 1024
+# What the supervisor says of an object that ended or held the model's process. A host has more memory and more cores.
+OF_THIS_MACHINE = frozenset({InstanceCode.KILLS_CONTAINER, InstanceCode.HOLDS_CONTAINER})
 T = TypeVar("T")
 
 
@@ -47,9 +50,15 @@ class Models:
         return self._read
 
     def _read(self, body: bytes) -> bytes | None:
-        """Return the answer to one object, None where the model's process has none."""
+        """Return the answer to one object, None where the model's process has none.
+
+        None as well where the object ended or held that process: only a transform job may end an upload for that.
+        """
         reply = self._wait(self._answer(Request("application/dicom", "application/json", body)))
-        return reply.body if reply and reply.status == 200 else None
+        if reply is None or reply.status != 200:
+            return None
+        error = json.loads(reply.body).get("Error") or {}
+        return None if error.get("Code") in OF_THIS_MACHINE else reply.body
 
     async def _answer(self, request: Request) -> Reply | None:
         """Return the supervisor's reply, None if it gives up: then no process is there that could answer."""

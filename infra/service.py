@@ -100,10 +100,11 @@ class Service(Stack):
             "Promote": self.training.promote,
             "Approve": self.training.approve,
         }
+        for follower in (self.transform.dispatch, self.transform.collect, self.sweep):
+            # Whatever the stage has: a batch of the lane may be left from before `express` was turned off.
+            self.storage.grant_follow_runs(follower)
         if self.transform.express:
             functions["Express"] = self.transform.express.function
-            for follower in (self.transform.dispatch, self.transform.collect, self.sweep):
-                self.storage.grant_follow_runs(follower)
         if self.delivery:
             self.transform.grant_announce(self.delivery.deliver)
             queues["Revisions"] = self.delivery.revisions

@@ -1,7 +1,7 @@
 """Faults of the express lane: its function is killed, held, too small, throttled, or given an object that kills.
 
-What a run leaves without an answer is read by a transform job. An object that ends the model's process is found by that
-process's supervisor, in the function as in a container, and ends as Failed.
+What a run leaves without an answer is read by a transform job. So is an object that ends the model's process in the
+function: it harms no neighbour there, and is Completed if it does not end that process in the job too.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ def throttle_runs(stage: Stage, count: int) -> tuple[Uploads, str]:
 
 
 def poison_run(stage: Stage, count: int) -> tuple[Uploads, str]:
-    """Upload objects that end the model's process, each time."""
+    """Upload objects that end the model's process in the function, each time."""
     with _lane(stage, **_poisoned(stage)):
-        bombs = stage.phantoms(POISONED)
-        _poison(bombs, signal.SIGKILL)
-        uploads = _through_the_lane(stage, bombs | stage.phantoms(count))
+        killers = stage.phantoms(POISONED)
+        _poison(killers, signal.SIGKILL)
+        uploads = _through_the_lane(stage, killers | stage.phantoms(count))
     return uploads, f"{POISONED} objects each end the model's process"
 
 
@@ -88,7 +88,7 @@ EXPRESS_FAULTS = {
     "held": Fault("express function out of time", hold_run),
     "starved": Fault("express function out of memory", starve_run),
     "throttled": Fault("express function throttled", throttle_runs),
-    "poison": Fault("object that kills, express lane", poison_run, POISONED),
+    "poison": Fault("object that kills, express lane", poison_run),
 }
 
 

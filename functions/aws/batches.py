@@ -269,9 +269,12 @@ class Batches:
         values: dict[str, Any] = {":now": now}
         if answered:
             update, values[":zero"] = "SET BarrenJobs = :zero, LastAt = :now", 0
+        elif batch.lane == Lane.EXPRESS:
+            self._note_barren_run(now)
+            return
         else:
             update, values[":one"] = "ADD BarrenJobs :one SET LastAt = :now", 1
-        most = self._most_uploads(batch, answered, stopped_of)
+        most = self._most_uploads(batch, answered, stopped_of) if batch.lane == Lane.TRANSFORM else 0
         if most:
             update += ", MostUploads = :most, SlowPackage = :package"
             values |= {":most": most, ":package": batch.model_package}
@@ -281,6 +284,23 @@ class Batches:
             UpdateExpression=update,
             ExpressionAttributeValues=to_item(values),
         )
+
+    def _note_barren_run(self, now: str) -> None:
+        """Count a run without output as one barren job at most: the next batch is a job, and no job has to pause.
+
+        Many runs at once may leave nothing, and say nothing about jobs.
+        """
+        try:
+            self._client.update_item(
+                TableName=self.table,
+                Key=to_item({"Id": "HEALTH"}),
+                UpdateExpression="SET BarrenJobs = :one, LastAt = :now",
+                ConditionExpression="attribute_not_exists(BarrenJobs) OR BarrenJobs < :one",
+                ExpressionAttributeValues=to_item({":one": 1, ":now": now}),
+            )
+        except ClientError as error:
+            if not is_condition_failed(error):
+                raise
 
     def _most_uploads(self, batch: Batch, answered: int, stopped_of: int) -> int:
         """Return the new bound on uploads of a model whose jobs take too long, or 0 for no change.

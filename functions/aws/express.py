@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.items import error_code
 from functions.aws.jobs import MOST_REASON, Creation, Jobs, JobStatus, TransformJob
 from functions.aws.objects import Documents
+from functions.aws.trouble import name_of
 from functions.domain import layout
 from functions.domain.batch import Batch
 from functions.domain.errors import MalformedDocument
-from functions.domain.lane import END_SECONDS, RUN_SECONDS, Lane
-from functions.domain.row import timestamp
+from functions.domain.lane import END_SECONDS, RUN_SECONDS, START_SECONDS, Lane
+from functions.domain.row import moment_of, timestamp
 
 logger = logging.getLogger(__name__)
 
-# Lambda's errors while the account has no room: the batch waits in its slot and the sweep tries again.
+# Lambda's errors while the account has no room: the batch waits in its slot for minutes, and the sweep tries again.
 NO_ROOM = frozenset({"TooManyRequestsException", "ThrottlingException", "ServiceException"})
 # Lambda's errors for a function that is not there, or that never starts as it is.
 REFUSED = frozenset({"ResourceNotFoundException", "InvalidParameterValueException", "InvalidRequestContentException"})
@@ -43,7 +43,11 @@ class Runs:
     clock: Callable[[], datetime]
 
     def create(self, name: str, batch: Batch, artifact_uri: str) -> Creation:
-        """Invoke the function for a batch, or find that its run has begun, or was called off."""
+        """Invoke the function for a batch, or find that its run has begun, or was called off.
+
+        A batch that Lambda has not taken for as long as an order may wait for an environment is called off, whatever
+        the error is: a transform job can read its uploads.
+        """
         if self.describe(name) is not None:
             return Creation.STARTED
         if not self.function:
@@ -51,15 +55,19 @@ class Runs:
         order = self._order(name, batch, artifact_uri)
         try:
             self.client.invoke(FunctionName=self.function, InvocationType="Event", Payload=json.dumps(order).encode())
-        except ClientError as error:
-            if error_code(error) in NO_ROOM:
-                logger.warning("no room for a run", extra={"run": name, "reason": error_code(error)})
-                return Creation.NO_ROOM
-            if error_code(error) not in REFUSED:
+        except (ClientError, BotoCoreError) as error:
+            code = name_of(error)
+            if code in REFUSED or self._waited(batch) >= START_SECONDS:
+                logger.error("run refused", extra={"run": name, "reason": code})
+                return self.call_off(name)
+            if code not in NO_ROOM:
                 raise
-            logger.error("run refused", extra={"run": name, "reason": error_code(error)})
-            return self.call_off(name)
+            logger.warning("no room for a run", extra={"run": name, "reason": code})
+            return Creation.NO_ROOM
         return Creation.STARTED
+
+    def _waited(self, batch: Batch) -> float:
+        return (self.clock() - moment_of(batch.created_at)).total_seconds()
 
     def describe(self, name: str) -> TransformJob | None:
         """Return the run as it is now, in the words of a transform job; None if it has not begun.

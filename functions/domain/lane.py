@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from functions.domain.row import Row
 
-# An invocation waits this long for a free environment, at most; then Lambda drops it.
+# An invocation waits this long for a free environment, at most; then Lambda drops it. A batch that Lambda does not even
+# take waits as long.
 START_SECONDS = 300
 # Lambda's own limit, and what is allowed for clocks that differ and for Lambda to end a process.
 RUN_SECONDS = 900

@@ -30,11 +30,17 @@ class Sharing:
     most: int
 
     def run(self) -> Concluded:
-        """Close what is due: all of it here while it is little, else a share, and the others elsewhere."""
+        """Close what is due: all of it here while it is little, else a share, and the others elsewhere.
+
+        After a share that Lambda does not take, no other is offered: each might wait for an answer, and the studies
+        with it.
+        """
         waiting = self.concluding.waiting()
         due = sum(map(self.concluding.is_due, waiting))
         shares = dealt(max(1, min(self.most, math.ceil(due / DUE_EACH))))
-        refused = [share for share in shares[1:] if not self._start(share)]
+        refused = shares[1:]
+        while refused and self._start(refused[-1]):
+            refused.pop()
         concluded = self.concluding.look_at(waiting, shares[0].union(*refused))
         return replace(concluded, failures=concluded.failures + len(refused))
 

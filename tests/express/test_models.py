@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from express.models import OURS, SCRIPT, Models
 from express.order import Order
 from express.run import NotRead
 from model_code.errors import ModelCodeError
+from model_code.serving.supervisor import Reply
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -71,3 +73,30 @@ def test_when_the_supervisor_gives_up_an_object_has_no_answer_at_once(tmp_path: 
 
     models._wait(begin())
     assert models._read(b"an object") is None
+
+
+@pytest.mark.parametrize("code", ["KillsContainer", "HoldsContainer"])
+def test_an_object_that_ended_or_held_the_model_s_process_here_has_no_answer(tmp_path: Path, code: str) -> None:
+    """A host has more memory and more cores, so only a transform job may say that of an object."""
+    assert read(tmp_path, {"Error": {"Code": code}}) is None
+
+
+@pytest.mark.parametrize("document", [{"Class": "cap"}, {"Error": {"Code": "UndecodablePixelData"}}])
+def test_every_other_answer_counts(tmp_path: Path, document: dict[str, Any]) -> None:
+    assert read(tmp_path, document) == json.dumps(document).encode()
+
+
+def read(folder: Path, document: dict[str, Any]) -> bytes | None:
+    """Return what is read where the supervisor gives a document."""
+    models: Any = Models(None, folder)
+
+    async def answer(_request: object) -> Reply:
+        return Reply(200, json.dumps(document).encode())
+
+    async def begin() -> None:
+        models._watching = asyncio.create_task(asyncio.Event().wait())
+        models._supervisor = SimpleNamespace(answer=answer)
+
+    models._wait(begin())
+    body: bytes | None = models._read(b"an object")
+    return body

@@ -27,6 +27,13 @@ def test_a_stage_that_does_not_ask_has_no_such_function(default: Any) -> None:
     assert invoked == {"<BatchSweep>"}  # itself, to close many studies
 
 
+def test_a_stage_without_the_lane_still_ends_the_batches_that_were_in_it(default: Any) -> None:
+    """They are there when a person turns the lane off while a batch is in it."""
+    for role in ("BatchDispatch", "BatchCollect", "BatchSweep"):
+        records = {action for action, resource in default.permissions(role) if resource == "<StorageWork>/express/*"}
+        assert records == {"s3:GetObject", "s3:PutObject"}
+
+
 def test_the_function_is_the_container_s_image_with_another_command(asked: Assembly) -> None:
     function = asked.named("AWS::Lambda::Function", "BatchLaneExpress")
     assert function["Code"]["ImageUri"] == asked.template["Outputs"]["ImageUri"]["Value"]

@@ -80,8 +80,26 @@ GUARDS: dict[str, Guard] = {
     "a refused run is called off": Guard(
         f"{FLOW}/test_express.py",
         "functions/aws/express.py",
-        'extra={"run": name, "reason": error_code(error)})\n            return self.call_off(name)',
-        'extra={"run": name, "reason": error_code(error)})\n            return Creation.REFUSED',
+        'extra={"run": name, "reason": code})\n                return self.call_off(name)',
+        'extra={"run": name, "reason": code})\n                return Creation.REFUSED',
+    ),
+    "a run that Lambda does not take for minutes is called off": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/express.py",
+        "if code in REFUSED or self._waited(batch) >= START_SECONDS:",
+        "if code in REFUSED:",
+    ),
+    "many runs without output pause no job": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/batches.py",
+        "elif batch.lane == Lane.EXPRESS:",
+        "elif False:",
+    ),
+    "a run does not say how many uploads fit in a job": Guard(
+        f"{FLOW}/test_express.py",
+        "functions/aws/batches.py",
+        " if batch.lane == Lane.TRANSFORM else 0",
+        "",
     ),
     "a changed Model is not run in the express lane": Guard(
         f"{FLOW}/test_express.py",

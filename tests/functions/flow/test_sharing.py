@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from functions.aws.closers import shards_in
 from functions.aws.shards import SHARDS
@@ -95,6 +96,19 @@ def test_a_share_that_lambda_does_not_take_is_closed_by_the_sweep_which_fails(ro
     room.functions.refusing = "TooManyRequestsException"
     concluded = room.sharing.run()
     assert (concluded.failures, closed(room)) == (3, set(STUDIES))
+
+
+def test_after_a_share_that_lambda_does_not_take_no_other_is_offered(room: ReadingRoom) -> None:
+    """Each may wait for an answer that never comes, in a VPC without a way to Lambda, and the studies with it."""
+    offered = []
+
+    def invoke(**request: object) -> None:
+        offered.append(request)
+        raise EndpointConnectionError(endpoint_url="https://lambda")
+
+    room.functions.invoke = invoke  # type: ignore[method-assign]
+    concluded = room.sharing.run()
+    assert (len(offered), concluded.failures, closed(room)) == (1, 3, set(STUDIES))
 
 
 def test_the_age_of_the_oldest_open_study_is_that_of_all(room: ReadingRoom) -> None:
