@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -346,6 +347,17 @@ def test_many_runs_at_once_without_any_output_keep_no_job_from_starting() -> Non
         run(world, lambda _body: None, of=number)
     assert world.dispatching.run(), "ten jobs without output would be followed by a pause"
     assert world.sagemaker.jobs
+
+
+def test_runs_at_once_start_though_the_index_still_shows_what_the_first_has_claimed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = express(4 * LEAST, express_concurrency=4, express_max=600)
+    world.dispatching = replace(world.dispatching, limits=replace(world.dispatching.limits, max_batch=1000))
+    shown = world.index.pending(1000)
+    monkeypatch.setattr(type(world.index), "pending", lambda *_, **__: shown)
+    assert len(world.dispatching.run()) == 4
+    assert {len(world.manifest(order["Job"])) for order in world.functions.waiting} == {LEAST}
 
 
 def test_runs_say_nothing_about_how_many_uploads_fit_in_a_job() -> None:
