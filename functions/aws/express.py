@@ -81,9 +81,11 @@ class Runs:
             return None
         ended = self._read(ended_key)
         if ended is not None:
-            return self._job(name, JobStatus(ended["Status"]), ended["Reason"], self.work.written_at(ended_key))
+            done = ended.get("Status") == JobStatus.COMPLETED
+            status = JobStatus.COMPLETED if done else JobStatus.FAILED
+            return self._job(name, status, str(ended.get("Reason", "")), self.work.written_at(ended_key))
         began = self.work.written_at(begun_key)
-        if begun["Invocation"] == CALLED_OFF:
+        if begun.get("Invocation") == CALLED_OFF:
             return self._job(name, JobStatus.FAILED, "It was called off: no invocation began.", began)
         last = began + timedelta(seconds=RUN_SECONDS + END_SECONDS)
         if self.clock() < last:
@@ -96,7 +98,7 @@ class Runs:
         if self.work.write_once(layout.run_begun_key(name), marker):
             return Creation.REFUSED
         begun = self._read(layout.run_begun_key(name))
-        return Creation.REFUSED if begun and begun["Invocation"] == CALLED_OFF else Creation.STARTED
+        return Creation.REFUSED if begun and begun.get("Invocation") == CALLED_OFF else Creation.STARTED
 
     def lost(self, name: str, invocation: str) -> None:
         """Note that Lambda has given an invocation up: its process is gone, or it never got one.
@@ -106,16 +108,23 @@ class Runs:
         """
         self.call_off(name)
         begun = self._read(layout.run_begun_key(name))
-        if begun and begun["Invocation"] == invocation:
+        if begun and begun.get("Invocation") == invocation:
             end = {"Status": JobStatus.FAILED, "Reason": "Its process ended.", "At": timestamp(self.clock())}
             self.work.write_once(layout.run_ended_key(name), end)
 
-    def _read(self, key: str) -> Any:
-        body = self.work.find(key)
+    def _read(self, key: str) -> dict[str, Any] | None:
+        """Return a record of a run, None if it does not exist, {} if it says nothing: that it is there counts."""
         try:
-            return None if body is None else json.loads(body)
-        except ValueError as error:
-            raise MalformedDocument("The record of a run is not JSON.") from error
+            body = self.work.find(key)
+            if body is None:
+                return None
+            record = json.loads(body)
+        except (MalformedDocument, ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict):
+            return record
+        logger.error("record of a run is not a JSON object", extra={"key": key})
+        return {}
 
     def _job(self, name: str, status: JobStatus, reason: str, ended_at: datetime | None) -> TransformJob:
         return TransformJob(

@@ -84,19 +84,24 @@ class Dispatching:
         uploads wait.
         """
         started: list[str] = []
-        while (not started or has_time()) and (batch := self._open_next()) is not None and self.resume(batch):
+        chosen: set[str] = set()
+        while (not started or has_time()) and (batch := self._open_next(chosen)) is not None and self.resume(batch):
             started.append(layout.job_name(self.job_name_prefix, batch.batch_id))
         return started
 
-    def _open_next(self) -> Batch | None:
-        """Open the next batch if the policy wants one: write its candidates first, then slot and batch."""
+    def _open_next(self, chosen: set[str]) -> Batch | None:
+        """Open the next batch if the policy wants one: write its candidates first, then slot and batch.
+
+        ``chosen`` are the uploads of this run's batches, which the index may still show as pending; this batch's are
+        added.
+        """
         champion = self.champions.get()
         if champion is None:
             return None
         held = self.batches.holders()
         slots = range(self.limits.slots + self.express.express_concurrency)
         free = [slot for slot in slots if slot not in held]
-        pending = self._pending() if free else []
+        pending = [row for row in self._pending() if row.upload_id not in chosen] if free else []
         plan = self._plan(pending, held, free, champion) if pending else None
         if plan is None:
             return None
@@ -113,7 +118,9 @@ class Dispatching:
             )
         batch = self._new_batch(plan, champion)
         most = self.express.express_per_day if plan.lane == Lane.EXPRESS else self.max_jobs_per_day
-        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in plan.chosen])
+        uploads = [row.upload_id for row in plan.chosen]
+        chosen.update(uploads)
+        self.work.write_once(layout.candidates_key(batch.batch_id), uploads)
         return batch if self.batches.open(batch, most) == Opening.OPENED else None
 
     def _plan(

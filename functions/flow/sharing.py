@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functions.aws.closers import Closers
 from functions.aws.shards import dealt
 from functions.aws.trouble import loggable
+from functions.domain.study import RETRY_SECONDS
 from functions.flow.concluding import Concluded, Concluding
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,13 @@ class Sharing:
         waiting = self.concluding.waiting()
         due = sum(map(self.concluding.is_due, waiting))
         shares = dealt(max(1, min(self.most, math.ceil(due / DUE_EACH))))
-        refused = shares[1:]
-        while refused and self._start(refused[-1]):
-            refused.pop()
-        concluded = self.concluding.look_at(waiting, shares[0].union(*refused))
-        return replace(concluded, failures=concluded.failures + len(refused))
+        # Each sweep keeps another one: it closes all of them in turn even where Lambda drops whatever is offered.
+        turn = int(self.concluding.clock().timestamp() // RETRY_SECONDS) % len(shares)
+        own = shares.pop(turn)
+        while shares and self._start(shares[-1]):
+            shares.pop()
+        concluded = self.concluding.look_at(waiting, own.union(*shares))
+        return replace(concluded, failures=concluded.failures + len(shares))
 
     def _start(self, share: Collection[int]) -> bool:
         """Start an invocation for a share; return False if that failed: the share is then closed here."""

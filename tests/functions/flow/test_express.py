@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from functions.aws.events import job_ended
-from functions.aws.items import to_item
 from functions.domain.batch import BatchStatus
-from functions.domain.lane import END_SECONDS, LEAST, RUN_SECONDS, START_SECONDS, Lane, lane_of
+from functions.domain.lane import END_SECONDS, RUN_SECONDS, START_SECONDS, Lane, lane_of
 from functions.domain.row import Status
 from functions.names import OUTPUTS
 from tests.fakes.dicom import ct
@@ -336,49 +333,4 @@ def test_the_deadline_is_of_the_run_and_not_of_a_job() -> None:
         Environments(world).invoke(world.functions.waiting[0], dies)
     world.wait(world.sweeping.max_job_seconds)
     world.sweeping.run()  # it is no transform job, and is not stopped as one
-    assert states(world) == {(Status.PENDING, None)}
-
-
-def test_many_runs_at_once_without_any_output_keep_no_job_from_starting() -> None:
-    world = express(10 * LEAST, express_concurrency=10)
-    world.dispatching.run()
-    for number in range(10):
-        run(world, lambda _body: None, of=number)
-    assert world.dispatching.run(), "ten jobs without output would be followed by a pause"
-    assert world.sagemaker.jobs
-
-
-def test_runs_say_nothing_about_how_many_uploads_fit_in_a_job() -> None:
-    world = express()
-    world.dispatching.run()
-    (batch_id,) = world.batches.holders().values()
-    batch = world.batches.get(batch_id)
-    assert batch
-    slow = {"Id": "HEALTH", "BarrenJobs": 0, "LastAt": "", "MostUploads": 2, "SlowPackage": batch.model_package}
-    world.dynamodb.tables["batches"]["HEALTH"] = to_item(slow)
-    run(world)
-    assert world.batches.health().most_uploads == 2
-
-
-@pytest.mark.parametrize("code", ["TooManyRequestsException", "AccessDeniedException"])
-def test_a_run_that_lambda_does_not_take_for_minutes_leaves_its_uploads_to_a_job(code: str) -> None:
-    world = express()
-    world.functions.refusing = code
-    with suppress(ClientError):
-        world.dispatching.run()
-    world.wait(START_SECONDS)
-    world.sweeping.run()
-    assert states(world) == {(Status.PENDING, None)}
-    world.dispatching.run()
-    assert len(world.sagemaker.jobs) == 1
-    assert {row.attempt for row in world.rows()} == {0}
-
-
-def test_an_order_that_was_invoked_before_lambda_refused_it_for_minutes_does_nothing_later() -> None:
-    world = died_after_its_order()
-    world.functions.refusing = "TooManyRequestsException"
-    world.wait(START_SECONDS)
-    world.sweeping.run()
-    run(world)
-    assert not [key for _, key in world.s3.objects if key.startswith(OUTPUTS)]
     assert states(world) == {(Status.PENDING, None)}

@@ -278,10 +278,10 @@ GUARDS: dict[str, Guard] = {
     "candidates are written before the batch is open": Guard(
         f"{FLOW}/test_sweeping.py",
         "functions/flow/dispatching.py",
-        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in plan.chosen])\n"
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), uploads)\n"
         "        return batch if self.batches.open(batch, most) == Opening.OPENED else None",
         "        opened = self.batches.open(batch, most)\n"
-        "        self.work.write_once(layout.candidates_key(batch.batch_id), [row.upload_id for row in plan.chosen])\n"
+        "        self.work.write_once(layout.candidates_key(batch.batch_id), uploads)\n"
         "        return batch if opened == Opening.OPENED else None",
     ),
     "an output is read to its bound and no further": Guard(

@@ -56,7 +56,7 @@ GUARDS: dict[str, Guard] = {
     "an invocation that is given up ends no other": Guard(
         f"{FLOW}/test_express.py",
         "functions/aws/express.py",
-        'if begun and begun["Invocation"] == invocation:',
+        'if begun and begun.get("Invocation") == invocation:',
         "if begun:",
     ),
     "a run is over when Lambda has ended it for certain, not before": Guard(
@@ -84,19 +84,19 @@ GUARDS: dict[str, Guard] = {
         'extra={"run": name, "reason": code})\n                return Creation.REFUSED',
     ),
     "a run that Lambda does not take for minutes is called off": Guard(
-        f"{FLOW}/test_express.py",
+        f"{FLOW}/test_express_out_of_order.py",
         "functions/aws/express.py",
         "if code in REFUSED or self._waited(batch) >= START_SECONDS:",
         "if code in REFUSED:",
     ),
     "many runs without output pause no job": Guard(
-        f"{FLOW}/test_express.py",
+        f"{FLOW}/test_express_out_of_order.py",
         "functions/aws/batches.py",
         "elif batch.lane == Lane.EXPRESS:",
         "elif False:",
     ),
     "a run does not say how many uploads fit in a job": Guard(
-        f"{FLOW}/test_express.py",
+        f"{FLOW}/test_express_out_of_order.py",
         "functions/aws/batches.py",
         " if batch.lane == Lane.TRANSFORM else 0",
         "",

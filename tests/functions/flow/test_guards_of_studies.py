@@ -275,8 +275,14 @@ GUARDS: dict[str, Guard] = {
     "a share that Lambda does not take is closed here": Guard(
         f"{FLOW}/test_sharing.py",
         "functions/flow/sharing.py",
-        "shares[0].union(*refused)",
-        "shares[0]",
+        "own.union(*shares)",
+        "own",
+    ),
+    "the sweeps themselves close each share in turn": Guard(
+        f"{FLOW}/test_sharing.py",
+        "functions/flow/sharing.py",
+        "shares.pop(turn)",
+        "shares.pop(0)",
     ),
     "no more invocations close than the stage allows": Guard(
         f"{FLOW}/test_sharing.py",

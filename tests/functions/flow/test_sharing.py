@@ -83,6 +83,15 @@ def test_a_share_that_is_lost_is_closed_after_the_next_sweep(room: ReadingRoom) 
     assert closed(room) == set(STUDIES)
 
 
+def test_where_lambda_drops_every_share_the_sweeps_themselves_close_all_of_them_in_turn(room: ReadingRoom) -> None:
+    """The account has no room for hours, say, and only the sweep gets some."""
+    for _ in range(2 * room.sharing.most):
+        room.sharing.run()
+        room.functions.shares.clear()
+        room.wait(60)
+    assert closed(room) == set(STUDIES)
+
+
 def test_a_share_that_comes_twice_and_beside_the_next_sweep_makes_no_second_revision(room: ReadingRoom) -> None:
     room.sharing.run()
     room.functions.shares *= 2
