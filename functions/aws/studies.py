@@ -38,7 +38,7 @@ from functions.aws.study_items import (
 from functions.domain import marker as markers
 from functions.domain.marker import Marker
 from functions.domain.row import Row, Status, expiry, timestamp
-from functions.domain.study import RETRY_SECONDS, Revision, State, Study
+from functions.domain.study import Revision, State, Study
 from functions.names import StudyIndexName
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class Studies:
         self._client.update_item(**self._touching(study, now, {"QuietUntil": until, "DueAt": until}))
 
     def touch(self, study: str, now: datetime) -> None:
-        """Open a study, and note that a row of it which had ended has changed."""
-        self._client.update_item(**self._touching(study, now, {"DueAt": _soon(now)}))
+        """Open a study, to be looked at now, and note that a row of it which had ended has changed."""
+        self._client.update_item(**self._touching(study, now, {"DueAt": timestamp(now)}))
 
     def mark(self, marker: Marker, received_at: str, now: datetime, quiet_seconds: int) -> None:
         """Keep a sender's marker, unless a later one is kept, and open its study, to be looked at now."""
@@ -115,7 +115,7 @@ class Studies:
     def reopen(self, study: str, now: datetime) -> bool:
         """Open a study that is closed; return False, and change nothing, if it is open or unknown."""
         try:
-            self._client.update_item(**self._touching(study, now, {"DueAt": _soon(now)}, only_closed=True))
+            self._client.update_item(**self._touching(study, now, {"DueAt": timestamp(now)}, only_closed=True))
         except ClientError as error:
             if is_condition_failed(error):
                 return False
@@ -136,7 +136,7 @@ class Studies:
 
     def read_anew(self, study: str, now: datetime) -> None:
         """Open a study whose revisions are deleted: its next closing makes one, whatever its inputs."""
-        request = self._touching(study, now, {"DueAt": _soon(now)})
+        request = self._touching(study, now, {"DueAt": timestamp(now)})
         names = {f"#{name}": name for name in ("Inputs", "ResultKey", "PredictedClass", "ClosedAt")}
         request["UpdateExpression"] += f" REMOVE {', '.join(names)}"
         request["ExpressionAttributeNames"] |= names
@@ -389,7 +389,3 @@ class Studies:
             start = answer.get("LastEvaluatedKey")
             if start is None:
                 return
-
-
-def _soon(now: datetime) -> str:
-    return timestamp(now + timedelta(seconds=RETRY_SECONDS))

@@ -32,7 +32,8 @@ from typing import Annotated, Any
 from functions.domain.ranges import Range
 from functions.domain.row import moment_of, timestamp
 
-RETRY_SECONDS = 60  # until a study that cannot be closed yet is looked at again: the time between two sweeps
+SWEEP_SECONDS = 60  # between two sweeps
+RETRY_SECONDS = 30  # until a study that cannot be closed yet is looked at again: by the next sweep, also an early one
 MOST_ROUNDS = 2  # of reading again what another version than the champion has read
 
 

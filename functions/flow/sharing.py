@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functions.aws.closers import Closers
 from functions.aws.shards import dealt
 from functions.aws.trouble import loggable
-from functions.domain.study import RETRY_SECONDS
+from functions.domain.study import SWEEP_SECONDS
 from functions.flow.concluding import Concluded, Concluding
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Sharing:
         due = sum(map(self.concluding.is_due, waiting))
         shares = dealt(max(1, min(self.most, math.ceil(due / DUE_EACH))))
         # Each sweep keeps another one: it closes all of them in turn even where Lambda drops whatever is offered.
-        turn = int(self.concluding.clock().timestamp() // RETRY_SECONDS) % len(shares)
+        turn = int(self.concluding.clock().timestamp() // SWEEP_SECONDS) % len(shares)
         own = shares.pop(turn)
         while shares and self._start(shares[-1]):
             shares.pop()

@@ -39,8 +39,10 @@ def test_a_study_that_has_been_open_for_too_long_is_cut_off_at_its_limit() -> No
     assert Study(study_instance_uid="1.2", state=State.CLOSED).cut_off(NOW, PATIENCE) is None
 
 
-@pytest.mark.parametrize(("due", "expected"), [(-300, 60), (59, 60), (200, 200)])
-def test_a_study_that_cannot_be_closed_is_looked_at_a_minute_later_and_never_earlier(due: int, expected: int) -> None:
+@pytest.mark.parametrize(("due", "expected"), [(-300, 30), (29, 30), (200, 200)])
+def test_a_study_that_cannot_be_closed_is_looked_at_by_the_next_sweep_and_never_earlier(
+    due: int, expected: int
+) -> None:
     assert study(due_at=at(due)).later(NOW) == at(expected)
 
 

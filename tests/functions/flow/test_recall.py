@@ -34,10 +34,10 @@ def rescore(room: ReadingRoom, workflow: Workflow) -> None:
         workflow.withdrawing.rescore(row)
 
 
-def test_a_rollback_makes_a_revision_without_a_class_and_its_event(room: ReadingRoom) -> None:
+def test_a_rollback_makes_a_revision_without_a_class_and_its_event_with_the_next_sweep(room: ReadingRoom) -> None:
     (first,) = room.revisions()
     room.withdraw(Workflow(room))
-    room.sweep(60)
+    room.sweep(1)
     document, event = room.document(), last(room)
     assert (document["Class"], document["Code"], document["Scores"]) == (None, "Withdrawn", {})
     assert document["Withdraws"] == {
