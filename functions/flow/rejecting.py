@@ -18,6 +18,7 @@ from functions.aws.studies import Studies
 from functions.dicom_results.instances import Subject
 from functions.dicom_results.making import Result, withdrawal_of
 from functions.dicom_results.stage import REJECTION
+from functions.domain.row import moment_of
 
 SubjectOf = Callable[[Mapping[str, Any]], Subject]
 """Returns the input of the results of a document; raises NoResults."""
@@ -49,12 +50,17 @@ class Rejecting:
         document = self._newest(study_uid, void)
         if document is None:
             return None, ()
-        subject = subject_of(document)
-        subject = replace(subject, read=replace(subject.read, revision=number))
+        subject = self._as_of(subject_of(document), study_uid, number)
         names = sorted({name for one in void for name in delivered[one].keys} - {REJECTION})
         return withdrawal_of(
             subject, {name: [one for one in void if name in delivered[one].keys] for name in names}
         ), tuple(void)
+
+    def _as_of(self, subject: Subject, study_uid: str, number: int) -> Subject:
+        """Return the input of the note: what is withdrawn, with the number and time of the revision that does so."""
+        revision = self.studies.revision(study_uid, number)
+        closed_at = moment_of(revision.created_at) if revision else subject.read.closed_at
+        return replace(subject, read=replace(subject.read, revision=number, closed_at=closed_at))
 
     def is_void(self, study_uid: str, number: int) -> bool:
         """Return whether the version that read a revision is withdrawn."""

@@ -61,6 +61,10 @@ def register(session: Session, artifact: str) -> None:
     with artifacts.at_hand(connection, artifact) as path:
         version = connection.registry.register(path)
     click.echo(version.model_package)
+    champion = connection.registry.champion()
+    if champion and champion.model_package == version.model_package:
+        note("It is registered, and is the champion.")
+        return
     note(f"Registered. `wetread model promote {version.model_package}` makes it the champion.")
 
 

@@ -1,4 +1,4 @@
-"""Save a study's read: its document, and its DICOM results where the stage makes them."""
+"""Save a study's read: its document, and its FHIR bundle and DICOM results where the stage makes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Saved:
 
 
 def save(connection: Connection, document: Mapping[str, Any], number: int | None, folder: Path) -> Saved:
-    """Save a revision's document and the study's DICOM results: those of revision ``number``, or all of them."""
+    """Save a revision's document, its FHIR bundle, and the study's DICOM results: of revision ``number``, or all."""
     folder.mkdir(parents=True, exist_ok=True)
     uid = document["StudyInstanceUID"]
     name = f"study-{uid}-{document['Revision']:06d}.json"  # of each study another one: a folder may have several
@@ -35,6 +35,12 @@ def save(connection: Connection, document: Mapping[str, Any], number: int | None
     prefix = layout.dicom_prefix(uid) + (f"{number:06d}-" if number else "")
     results = documents_of(connection)
     names = [name]
+    revision = connection.studies.revision(uid, document["Revision"])
+    bundle = results.find(revision.fhir_key) if revision and revision.fhir_key else None
+    if bundle is not None:
+        names.append(layout.fhir_key(name))
+        (folder / names[-1]).write_bytes(bundle)
+    saved = len(names)
     try:
         for key in results.keys(prefix):
             names.append(f"study-{uid}-{key.rpartition('/')[2]}")
@@ -42,5 +48,5 @@ def save(connection: Connection, document: Mapping[str, Any], number: int | None
     except ClientError as error:
         if error_code(error) not in FORBIDDEN:
             raise
-        return Saved([name], refused=of_aws(error).message)
-    return Saved(names, dicom=len(names) - 1)
+        return Saved(names[:saved], refused=of_aws(error).message)
+    return Saved(names, dicom=len(names) - saved)

@@ -60,12 +60,18 @@ def line(answer: Answer, now: datetime) -> tuple[str, ...]:
         answer.study.study_instance_uid,
         predicted(answer),
         score(read),
-        f"{counts['Read']} of {counts['Members']}" if counts else "-",
+        _read(counts) if counts else "-",
         evidence(read),
         str(answer.study.revision or "-"),
         ", ".join((*((ago(read["ClosedAt"], now),) if read else ()), *opened)) or "-",
         ", ".join(read.get("Cautions", ())) or "-",
     )
+
+
+def _read(counts: Mapping[str, int]) -> str:
+    """Return how many members were read, and on how many of these the model abstained."""
+    abstained = counts.get("Abstained", 0)
+    return f"{counts['Read']} of {counts['Members']}" + (f", {abstained} abstained" if abstained else "")
 
 
 def predicted(answer: Answer) -> str:
@@ -135,13 +141,24 @@ def _facts(answer: Answer, document: Mapping[str, Any], now: datetime) -> list[t
         ("Revision", f"{document['Revision']} of {answer.study.revision}"),
         ("Closed", f"{ago(document['ClosedAt'], now)} ago, {document['CloseReason']}"),
         ("Coverage", document["Coverage"]),
-        ("Members", ", ".join(f"{count} {name}" for name, count in counts.items() if name != "Members")),
+        ("Members", _members(counts)),
         ("Read by", read_by),
         ("Rule", f"{rule['Rule']} of {rule['K']}, {fitted}" if rule["Rule"] == "top_mean" else fitted),
     ]
     if answer.is_open:
-        facts.append(("Now", f"{OPEN} for {ago(answer.study.opened_at, now)}: more is awaited"))
+        facts.append(
+            ("Now", f"{OPEN} for {ago(answer.study.opened_at, now)}: it waits for more, or for what is read again")
+        )
     return facts
+
+
+def _members(counts: Mapping[str, int]) -> str:
+    """Return the members by what became of them; Abstained are some of those that were read."""
+    read = f"{counts['Read']} Read" + (
+        f" ({abstained} of them Abstained)" if (abstained := counts.get("Abstained", 0)) else ""
+    )
+    others = (f"{count} {name}" for name, count in counts.items() if name not in {"Members", "Read", "Abstained"})
+    return ", ".join((read, *others))
 
 
 def why_none(delivery: Delivery | None) -> str:

@@ -53,6 +53,11 @@ def test_a_withdrawn_version_s_results_are_rejected_once(clinic: Clinic) -> None
     named = [one.ReferencedSOPSequence[0] for one in note.ContentSequence if "ReferencedSOPSequence" in one]
     assert {one.ReferencedSOPInstanceUID for one in named} == {one.SOPInstanceUID for one in stored.values()}
     assert note.PatientID == PATIENT["PatientID"]
+    closed = clinic.revisions()[2].created_at
+    assert (note.ContentDate, note.ContentTime[:6]) == (
+        f"{closed[:10]}".replace("-", ""),
+        closed[11:19].replace(":", ""),
+    )
     clinic.take(3)
     (after,) = clinic.results()
     assert after is not None

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -122,6 +123,13 @@ def test_an_empty_registry(wetread) -> None:
 def test_register_prints_the_version_alone(wetread, registry, tmp_path) -> None:
     (tmp_path / "model.tar.gz").write_text("4")
     assert wetread("model", "register", tmp_path / "model.tar.gz").stdout == "wetread/4\n"
+
+
+def test_register_names_the_champion_that_it_finds(wetread, registry, tmp_path) -> None:
+    registry.champion = lambda: SimpleNamespace(model_package="wetread/4")
+    (tmp_path / "model.tar.gz").write_text("4")
+    result = wetread("model", "register", tmp_path / "model.tar.gz")
+    assert (result.stdout, "is the champion" in result.stderr) == ("wetread/4\n", True)
 
 
 def test_register_reports_why_a_file_is_no_artifact(wetread, registry, tmp_path) -> None:

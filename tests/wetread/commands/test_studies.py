@@ -17,6 +17,7 @@ from tests.fakes.reading_room import LESION, QUIET, SERIES, ReadingRoom
 from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS, World
 from wetread.commands import session, studies
+from wetread.studies import answers
 
 OTHER = f"{STUDY}.7"
 
@@ -218,6 +219,17 @@ def test_the_class_of_a_model_of_phantoms_is_synthetic_in_full_too(wetread, hosp
     assert "SYNTHETIC covid" in wetread("studies", STUDY).stdout
 
 
+def test_slices_on_which_the_model_abstained_are_counted_apart(wetread, hospital, room, monkeypatch) -> None:
+    lesion(room)
+    room.sweep()
+    document = room.document()
+    document["Counts"]["Abstained"] = 5
+    monkeypatch.setattr(answers, "_document", lambda *_: document)
+    monkeypatch.setattr(studies, "revision_of", lambda *_: document)
+    assert "12 of 12, 5 abstained" in wetread("studies").stdout
+    assert "12 Read (5 of them Abstained)" in wetread("studies", STUDY).stdout
+
+
 def test_a_revision_says_what_changed(wetread, hospital, room) -> None:
     lesion(room)
     room.sweep()
@@ -270,6 +282,14 @@ def test_a_study_is_saved_with_its_dicom_results(wetread, hospital, room, tmp_pa
     wetread("studies", STUDY, "--revision", 1, "--save", tmp_path / "one")
     assert (tmp_path / f"one/study-{STUDY}-000001-report.dcm").read_bytes() == b"DICM of 1"
     assert not (tmp_path / f"one/study-{STUDY}-000002-report.dcm").exists()
+
+
+def test_a_study_is_saved_with_its_fhir_bundle(wetread, hospital, room, tmp_path) -> None:
+    object.__setattr__(room.concluding, "fhir_results", True)
+    lesion(room)
+    room.sweep()
+    assert wetread("studies", STUDY, "--save", tmp_path).exit_code == 0
+    assert json.loads((tmp_path / f"study-{STUDY}-000001.fhir.json").read_text())["resourceType"] == "Bundle"
 
 
 def test_two_studies_are_saved_in_one_folder(wetread, hospital, room, tmp_path) -> None:
