@@ -261,9 +261,10 @@ def after_failure(
     return Retry(attempt=attempt, retry_group=piece)
 
 
-def after_express(row: Row, batch_id: str) -> Retry:
-    """Return the Retry of a row without an answer from a run of the express lane: together, by a transform job.
+def after_express(row: Row) -> Retry:
+    """Return the Retry of a row without an answer from a run of the express lane: by a transform job.
 
-    It costs no try: whatever ended the run, the row has all the tries of an upload that never took the lane.
+    All such rows go together, as they would without the lane: several runs share a study, and may fail together. It
+    costs no try: whatever ended the run, the row has all the tries of an upload that never took the lane.
     """
-    return Retry(attempt=row.attempt, retry_group=batch_id)
+    return Retry(attempt=row.attempt, retry_group=Lane.EXPRESS)

@@ -296,7 +296,7 @@ class Dispatching:
 
         def requeue(row: Row) -> None:
             same = Retry(attempt=row.attempt, retry_group=row.retry_group)
-            retry = after_express(row, batch.batch_id) if batch.lane == Lane.EXPRESS else same
+            retry = after_express(row) if batch.lane == Lane.EXPRESS else same
             self.index.requeue(row, batch.batch_id, retry, timestamp(self.clock()))
 
         with ThreadPoolExecutor(WRITERS) as pool:

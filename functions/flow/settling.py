@@ -96,7 +96,7 @@ class Settling:
     ) -> Status | None:
         """Requeue a row without an answer, or fail it with the problem if its tries are used."""
         if batch.lane == Lane.EXPRESS:
-            retry: Retry | None = after_express(row, batch.batch_id)
+            retry: Retry | None = after_express(row)
         else:
             retry = after_failure(
                 row,

@@ -29,6 +29,16 @@ def test_many_runs_at_once_without_any_output_keep_no_job_from_starting() -> Non
     assert world.sagemaker.jobs
 
 
+def test_what_several_runs_left_without_an_answer_goes_into_one_job() -> None:
+    world = express(4 * LEAST, express_concurrency=4)
+    world.dispatching = replace(world.dispatching, limits=replace(world.dispatching.limits, max_batch=1000))
+    world.dispatching.run()
+    for number in range(4):
+        run(world, lambda _body: None, of=number)
+    (name,) = world.dispatching.run()
+    assert len(world.manifest(name)) == 4 * LEAST
+
+
 def test_runs_at_once_start_though_the_index_still_shows_what_the_first_has_claimed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
