@@ -303,13 +303,13 @@ GUARDS: dict[str, Guard] = {
         "if False:",
     ),
     "a delivery that is repeated keeps its rejection note": Guard(
-        f"{FLOW}/test_delivering.py",
+        f"{FLOW}/test_rejecting.py",
         "functions/flow/rejecting.py",
         "if one.revision != number]",
         "]",
     ),
     "a revision rejects none that came later": Guard(
-        f"{FLOW}/test_delivering.py",
+        f"{FLOW}/test_rejecting.py",
         "functions/flow/rejecting.py",
         "for one in others if one.revision < number}",
         "for one in others}",
