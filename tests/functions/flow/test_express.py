@@ -148,21 +148,8 @@ def test_an_order_that_comes_again_does_nothing(times: int) -> None:
     assert len(read) == 3
 
 
-def test_a_dead_run_whose_record_was_lost_is_over_when_lambda_has_ended_it_for_certain() -> None:
-    world = express()
-    world.dispatching.run()
-    with pytest.raises(Crash):
-        Environments(world).invoke(world.functions.waiting[0], dies)
-    world.wait(RUN_SECONDS + END_SECONDS - 1)
-    world.sweeping.run()
-    assert states(world) == {(Status.BATCHED, "express")}
-    world.wait(1 + world.sweeping.stale_seconds)
-    world.sweeping.run()
-    assert states(world) == {(Status.PENDING, None)}
-
-
-@pytest.mark.parametrize("days", [-1, 1])
-def test_a_run_lasts_as_long_by_s3s_clock_whatever_its_own_says(days: int) -> None:
+@pytest.mark.parametrize("days", [0, -1, 1])
+def test_a_dead_run_without_a_record_is_over_by_s3s_clock_when_lambda_has_ended_it_for_certain(days: int) -> None:
     world = express()
     world.dispatching.run()
     world.skew = lambda: timedelta(days=days)
