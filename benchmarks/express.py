@@ -29,6 +29,7 @@ SLICE_CORE_SECONDS = 2 * 0.16  # of one core, openvino-fp32 at 512 x 512
 HOST_CORES = 2  # of an ml.m5.xlarge
 X86_GB_SECOND = 0.0000166667
 GOALS = {("lone", "warm"): 10.0, ("lone", "cold"): 30.0, ("study", "cold"): 90.0}
+LONE_USD = 0.0005  # the goal for a lone upload
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ def function_seconds(slices: int) -> float:
     """Return how long a run computes so many slices."""
     cores = STAGE.express_memory_mb / VCPU_MEMORY / 2
     return slices * SLICE_CORE_SECONDS / cores
+
+
+def second_usd() -> float:
+    """Return what a second of a run costs."""
+    return STAGE.express_memory_mb / 1024 * X86_GB_SECOND
+
+
+def longest_start() -> float:
+    """Return how long a run may start so that a lone upload still costs no more than its goal."""
+    return (LONE_USD - prices.LAMBDA_REQUEST) / second_usd() - function_seconds(1)
 
 
 def express(slices: int, start: float) -> Answered:
@@ -72,7 +83,7 @@ def express(slices: int, start: float) -> Answered:
     for message in environments.messages:
         world.collecting.collect(*message)
     assert {(row.status, row.lane) for row in world.rows()} == {(Status.COMPLETED, Lane.EXPRESS)}
-    usd = billed * STAGE.express_memory_mb / 1024 * X86_GB_SECOND + len(sizes) * prices.LAMBDA_REQUEST
+    usd = billed * second_usd() + len(sizes) * prices.LAMBDA_REQUEST
     return Answered((world.time - began).total_seconds(), usd)
 
 
@@ -85,7 +96,7 @@ def job(slices: int) -> Answered:
 
 def crossing(start: float) -> int:
     """Return from how many slices on a transform job costs no more than one run."""
-    a_second = STAGE.express_memory_mb / 1024 * X86_GB_SECOND
+    a_second = second_usd()
     fixed = HOST_SECONDS * prices.HOST_HOUR / 3600 - start * a_second
     each = function_seconds(1) * a_second - SLICE_CORE_SECONDS / HOST_CORES * prices.HOST_HOUR / 3600
     return round(fixed / each)
@@ -102,6 +113,7 @@ def main() -> None:
         one = job(slices)
         print(f"{name:6s}{slices:4d}  transform job    {one.seconds:6.1f} s{'':14s}  ${one.usd:.6f}")
     print(f"costs cross at {crossing(WARM_SECONDS)} slices (warm), {crossing(COLD_SECONDS)} (cold)")
+    print(f"a lone upload costs ${LONE_USD} or less where the function starts within {longest_start():.1f} s")
 
 
 if __name__ == "__main__":
