@@ -83,7 +83,9 @@ def test_a_list_is_by_class_and_time(wetread, hospital, room) -> None:
     (recent,) = json.loads(wetread("studies", "--since", "30m", "--json").stdout)
     assert recent["StudyInstanceUID"] == OTHER
     assert "No study fits" in wetread("studies", "--class", "covid", "--since", "30m").stderr
-    assert "Known classes: normal, cap, covid." in wetread("studies", "--class", "flu").stderr
+    refused = wetread("studies", "--class", "flu", "--json")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "Its classes are normal, cap, covid." in refused.stderr
 
 
 def test_an_open_study_is_listed_by_the_time_of_its_last_revision(wetread, hospital, room) -> None:
