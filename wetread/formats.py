@@ -119,8 +119,8 @@ def since(text: str, now: datetime) -> str:
 def result(row: Row) -> str:
     """Return the predicted class with its probability in percent; for a row without one, its code.
 
-    A model that abstained, or was unsure which of two classes it is, says that instead. A result whose model version
-    was withdrawn says so first, then one whose model has seen phantoms only.
+    A model that abstained, or was unsure which of two classes it is, says that instead. An answer whose model version
+    was withdrawn says so first, then one whose model has seen phantoms only; a code is no answer of a model.
     """
     if row.abstained:
         said = ABSTAINED
@@ -129,7 +129,7 @@ def result(row: Row) -> str:
     else:
         said = read_as(row.predicted_class, row.probabilities, unsure=bool(row.unsure))
     answered = row.abstained or row.predicted_class is not None
-    marks = (("WITHDRAWN", row.withdrawn_at and answered), (SYNTHETIC, row.synthetic))
+    marks = (("WITHDRAWN", row.withdrawn_at and answered), (SYNTHETIC, row.synthetic and answered))
     return " ".join([*(mark for mark, applies in marks if applies), said])
 
 
