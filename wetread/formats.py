@@ -64,7 +64,7 @@ CSV_COLUMNS = (
     "Lane",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
-TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Lane", "Repairs", "Notes")
+TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes", "Lane")
 ELASTIC_COLUMNS = ("Key", "Result")
 ABSTAINED = "abstained: unlike its training"
 SYNTHETIC = "SYNTHETIC"
@@ -150,9 +150,9 @@ def table_line(row: Row, now: datetime) -> tuple[str, ...]:
         "/".join(map(short, identifiers)),
         row.status,
         result(row),
-        lane_of(row) or "-",
         str(len(row.repairs) or "-"),
         str(len(notes(row)) or "-"),
+        lane_of(row) or "-",
     )
 
 
