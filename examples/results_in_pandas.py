@@ -15,8 +15,9 @@ import matplotlib as mpl
 import pandas as pd
 
 from functions.domain.row import Status
-from wetread.connection import Choice, Connection, connect
+from wetread.connection import Connection, connect
 from wetread.formats import since
+from wetread.scripting import add_cloud_options, chosen, errors_in_words, time_ago
 from wetread.uploads.queries import Query, run_query
 
 MOST = 100_000
@@ -25,11 +26,11 @@ MOST = 100_000
 def main() -> None:
     """Query, summarise and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--local", action="store_true", help="the local cloud's index, not AWS's")
-    parser.add_argument("--since", default="7d", help="2h, 7d, 2026-11-23")
+    add_cloud_options(parser)
+    parser.add_argument("--since", type=time_ago, default="7d", help="2h, 7d, 2026-11-23")
     parser.add_argument("--plot", type=Path, default=Path("results.png"))
     options = parser.parse_args()
-    connection = connect(Choice(local=options.local, profile=None, region=None, stack="Wetread"))
+    connection = connect(chosen(options))
     results = completed(connection, since(options.since, datetime.now(UTC)))
     if results.empty:
         print(f"No upload of the last {options.since} has a result.")
@@ -60,4 +61,5 @@ def plot(results: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_words():
+        main()

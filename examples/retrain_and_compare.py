@@ -16,7 +16,8 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 
-from wetread.connection import Choice, Connection, connect
+from wetread.connection import Connection, connect
+from wetread.scripting import add_cloud_options, chosen, errors_in_words
 from wetread.training import experiments
 from wetread.training.job import follow
 
@@ -26,12 +27,12 @@ FIGURES = re.compile(r"(\w+)=([-+.\w]+)")
 def main() -> None:
     """Start all experiments, follow each, and show them side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--local", action="store_true", help="in the local cloud, not on AWS")
+    add_cloud_options(parser)
     parser.add_argument("--plot", type=Path, default=Path("learning.png"))
     parser.add_argument("labels", help="a folder with manifest.json or labels.csv")
     parser.add_argument("settings", nargs="+", help="hyperparameters of one experiment: image_size=96,epochs=12")
     options = parser.parse_args()
-    connection = connect(Choice(local=options.local, profile=None, region=None, stack="Wetread"))
+    connection = connect(chosen(options))
     jobs = {text: start(connection, options.labels, text) for text in options.settings}
     learnt = pd.concat({text: learning(connection, job) for text, job in jobs.items()}, names=["setting"])
     best = learnt.loc[learnt.groupby("setting")["val_loss"].idxmin()]
@@ -64,4 +65,5 @@ def plot(learnt: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_words():
+        main()

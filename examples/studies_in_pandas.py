@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from wetread.connection import Choice, connect
+from wetread.connection import connect
 from wetread.formats import since
+from wetread.scripting import add_cloud_options, chosen, errors_in_words, time_ago
 from wetread.studies.answers import Answer, newest
 
 MOST = 10_000
@@ -24,11 +25,11 @@ MOST = 10_000
 def main() -> None:
     """Query, summarise, and save the table if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--local", action="store_true", help="the local cloud's studies, not AWS's")
-    parser.add_argument("--since", default="7d", help="closed since: 2h, 7d, 2026-11-23")
+    add_cloud_options(parser)
+    parser.add_argument("--since", type=time_ago, default="7d", help="closed since: 2h, 7d, 2026-11-23")
     parser.add_argument("--csv", type=Path, help="save the table of studies there")
     options = parser.parse_args()
-    connection = connect(Choice(local=options.local, profile=None, region=None, stack="Wetread"))
+    connection = connect(chosen(options))
     earliest = since(options.since, datetime.now(UTC))
     found = newest(connection, None, earliest, only_open=False, limit=MOST)
     studies, evidence = tables([one for one in found.answers if one.document])  # the document of an old one expires
@@ -80,4 +81,5 @@ def tables(answers: Sequence[Answer]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_words():
+        main()

@@ -34,6 +34,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     "JobHosts": "Hosts of each kind of job, in JSON: type, number in a job, jobs at once.",
     "Slots": "Number of transform jobs that may run at once.",
     "MaxJobsPerDay": "Number of transform jobs that may start in a day, in UTC.",
+    "Closers": "Invocations that close studies at once.",
+    "ExpressConcurrency": "Runs of the express lane at once; absent where the stage has none.",
     "ExpressPerDay": "Runs of the express lane that may start in a day, in UTC; absent where the stage has none.",
     "Served": "What uploads must be to be read, in JSON; `wetread submit` refuses others beforehand.",
     "Thresholds": "What the model gate asks, in JSON; `wetread train` says by it what so many patients can show.",

@@ -162,6 +162,7 @@ class Service(Stack):
             "InstanceType": config.instance_type,
             "Slots": str(config.slots),
             "MaxJobsPerDay": str(config.max_jobs_per_day),
+            "Closers": str(config.closers),
             # So that a sender knows beforehand what will be refused.
             "Served": json.dumps(to_environment(config.served)),
             "Thresholds": json.dumps(to_environment(config.thresholds)),
@@ -182,6 +183,7 @@ class Service(Stack):
             outputs["Placement"] = json.dumps(to_environment(config.placement))
         if config.express:
             outputs["ExpressPerDay"] = str(config.express_per_day)
+            outputs["ExpressConcurrency"] = str(config.express_concurrency)
         if self.webhook:
             outputs["WebhookDeadLettersUrl"] = self.webhook.dead_letters.queue_url
         if config.uploads_key_arn:

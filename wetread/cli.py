@@ -123,7 +123,7 @@ class Commands(click.Group):
     "--local", is_flag=True, envvar="WETREAD_LOCAL", help="Speak to the local cloud on this machine, not to AWS."
 )
 @click.option("--profile", envvar="AWS_PROFILE", help="The AWS profile to use.")
-@click.option("--region", help="The AWS region to use.")
+@click.option("--region", envvar="AWS_REGION", help="The AWS region to use.")
 @click.option("--stack", default="Wetread", show_default=True, envvar="WETREAD_STACK", help="The name of the stack.")
 @click.version_option(package_name="wetread")
 @click.pass_context

@@ -90,6 +90,12 @@ class Bar:
         """Count one more step as done."""
         self._progress.advance(self._task)
 
+    def log(self, line: str) -> None:
+        """Print a line of a log in a file or a pipe. A terminal has no room for it beside the bar."""
+        if self._progress.disable:
+            note(line)
+            self._said, self._said_at = printable(line), time.monotonic()
+
     def show(self, description: str, completed: int | None = None) -> None:
         """Show the current work and, if known, how many steps are done."""
         description = printable(description)

@@ -86,6 +86,10 @@ class Deployment:
     """In how many folds every labelled patient is tested once; 0 where there is a test part."""
     thresholds: Thresholds | None = None
     """What the model gate asks; None where the stack is older than this command."""
+    closers: int = 1
+    """How many invocations close studies at once, the sweep's included."""
+    express_concurrency: int = 0
+    """How many runs of the express lane there are at once; 0 where the stage has none."""
     express_per_day: int = 0
     """How many runs of the express lane may start in a day; 0 where the stage has none."""
     webhook_dead_letters_url: str = ""
@@ -137,6 +141,8 @@ class Deployment:
             uploads_key_arn=outputs.get("UploadsKeyArn", ""),
             folds=int(outputs.get("Folds", "0")),
             thresholds=_thresholds(outputs.get("Thresholds", "{}")),
+            closers=int(outputs.get("Closers", "1")),
+            express_concurrency=int(outputs.get("ExpressConcurrency", "0")),
             express_per_day=int(outputs.get("ExpressPerDay", "0")),
             webhook_dead_letters_url=outputs.get("WebhookDeadLettersUrl", ""),
         )

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from functions.domain.row import Row, moment_of, timestamp
+from functions.domain.lane import lane_of
+from functions.domain.row import NAMES, Row, moment_of, timestamp
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -63,7 +64,7 @@ CSV_COLUMNS = (
     "Lane",
 )
 """All attributes of a row. Programs may count columns, so add new ones at the end."""
-TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes")
+TABLE_COLUMNS = ("Age", "Key", "Study/Series/Instance", "Status", "Result", "Repairs", "Notes", "Lane")
 ELASTIC_COLUMNS = ("Key", "Result")
 ABSTAINED = "abstained: unlike its training"
 SYNTHETIC = "SYNTHETIC"
@@ -118,8 +119,8 @@ def since(text: str, now: datetime) -> str:
 def result(row: Row) -> str:
     """Return the predicted class with its probability in percent; for a row without one, its code.
 
-    A model that abstained, or was unsure which of two classes it is, says that instead. A result whose model version
-    was withdrawn says so first, then one whose model has seen phantoms only.
+    A model that abstained, or was unsure which of two classes it is, says that instead. An answer whose model version
+    was withdrawn says so first, then one whose model has seen phantoms only; a code is no answer of a model.
     """
     if row.abstained:
         said = ABSTAINED
@@ -128,7 +129,7 @@ def result(row: Row) -> str:
     else:
         said = read_as(row.predicted_class, row.probabilities, unsure=bool(row.unsure))
     answered = row.abstained or row.predicted_class is not None
-    marks = (("WITHDRAWN", row.withdrawn_at and answered), (SYNTHETIC, row.synthetic))
+    marks = (("WITHDRAWN", row.withdrawn_at and answered), (SYNTHETIC, row.synthetic and answered))
     return " ".join([*(mark for mark, applies in marks if applies), said])
 
 
@@ -151,6 +152,7 @@ def table_line(row: Row, now: datetime) -> tuple[str, ...]:
         result(row),
         str(len(row.repairs) or "-"),
         str(len(notes(row)) or "-"),
+        lane_of(row) or "-",
     )
 
 
@@ -165,9 +167,15 @@ def sentences(rows: Sequence[Row]) -> dict[str, int]:
     return dict(counted.most_common())
 
 
+def json_document(row: Row) -> dict[str, object]:
+    """Return a row for programs, complete. Its lane is there once a batch has claimed it; rows name only express."""
+    lane = lane_of(row)
+    return row.to_json() | ({NAMES["lane"]: str(lane)} if lane else {})
+
+
 def csv_line(row: Row) -> dict[str, object]:
     """Return a row for programs, in CSV_COLUMNS: nothing shortened, sentences joined by ``; ``, mappings as JSON."""
-    document = row.to_json()
+    document = json_document(row)
     lists = {"Repairs": row.repairs, "Notes": row.notes, "PredictionNotes": row.prediction_notes}
     document |= {name: "; ".join(values) for name, values in lists.items()}
     document |= {name: json.dumps(value) for name, value in document.items() if isinstance(value, dict)}

@@ -56,6 +56,7 @@ OUTPUTS = {
     "DeadLetterQueueUrls",
     "Slots",
     "MaxJobsPerDay",
+    "Closers",
     "Served",
     "Thresholds",
     "JobHosts",
@@ -280,7 +281,7 @@ def test_each_output_says_what_it_is(default: Any) -> None:
     assert without == []
     # Of stages that have a network, tags or a key for a given bucket (test_account_rules.py), that test by folds, or
     # that have an express lane (test_express.py) or a webhook (test_webhook.py).
-    of_some = {"Placement", "UploadsKeyArn", "Folds", "ExpressPerDay", "WebhookDeadLettersUrl"}
+    of_some = {"Placement", "UploadsKeyArn", "Folds", "ExpressPerDay", "ExpressConcurrency", "WebhookDeadLettersUrl"}
     assert set(DESCRIPTIONS) == {*default.template["Outputs"], *of_some}, "no description is left over"
     assert all(len(one["Description"]) <= 1024 for one in default.template["Outputs"].values())  # CloudFormation's
 

@@ -143,3 +143,9 @@ def test_what_is_deployed_is_among_the_sources_that_a_new_deployment_is_decided_
     )
     assert {"functions", "untrusted"} <= packed
     assert packed <= set(PROJECT.sources)
+
+
+def test_the_variable_that_the_remedy_names_sets_the_region(monkeypatch) -> None:
+    """boto3 itself reads only AWS_DEFAULT_REGION."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert main.make_context("wetread", ["status"]).params["region"] == "eu-west-1"

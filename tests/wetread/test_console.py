@@ -163,6 +163,18 @@ def test_a_bar_in_a_pipe_says_something_new_now_and_then(capsys, monkeypatch, to
     assert capsys.readouterr().err.splitlines() == ["1 Pending", "3 Pending"]
 
 
+def test_a_bar_in_a_pipe_logs_every_line_and_a_terminal_shows_none(capsys, monkeypatch) -> None:
+    with Bar("Training", None) as bar:
+        bar.log("epoch=1")
+        bar.log("epoch=2\x1b[2J")
+        bar.show("epoch=2\x1b[2J")  # nothing new
+    assert capsys.readouterr().err.splitlines() == ["epoch=1", "epoch=2\N{REPLACEMENT CHARACTER}[2J"]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Bar("Training", None) as bar:
+        bar.log("epoch=1")
+    assert "epoch=1" not in capsys.readouterr().err
+
+
 def test_numbers_with_their_noun() -> None:
     assert [how_many(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
 

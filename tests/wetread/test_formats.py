@@ -86,7 +86,7 @@ def test_a_result_says_first_that_it_was_withdrawn_then_that_its_model_has_seen_
     marked = completed(synthetic=True, withdrawn_at="2026-11-23T09:00:00.000Z")
     assert result(marked) == "WITHDRAWN SYNTHETIC covid 62.5 %"
     failed = completed(synthetic=True, predicted_class=None, status=Status.FAILED, code="UndecodablePixelData")
-    assert result(failed) == "SYNTHETIC UndecodablePixelData"
+    assert result(failed) == "UndecodablePixelData"
     assert csv_line(marked)["Synthetic"] is True
     assert "Synthetic" in CSV_COLUMNS
 

@@ -7,13 +7,14 @@ import click
 from functions.aws.keys import HIDDEN
 from functions.domain.row import Status
 from wetread.commands.session import Session, pass_session
+from wetread.commands.unknown import refuse_unknown_class
 from wetread.connection import Connection
 from wetread.console import note, print_csv, print_json, print_table, warn
-from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, table_line
+from wetread.formats import CSV_COLUMNS, ELASTIC_COLUMNS, TABLE_COLUMNS, csv_line, json_document, table_line
 from wetread.problems import ConfigProblem
 from wetread.studies.answers import answers_of, study_of
 from wetread.studies.table import print_answers
-from wetread.uploads.queries import Answer, Query, run_query
+from wetread.uploads.queries import Answer, Query, has_class, run_query
 from wetread.uploads.submission import name_sentences, name_unhappy, warn_of_synthetic
 
 
@@ -24,6 +25,7 @@ from wetread.uploads.submission import name_sentences, name_unhappy, warn_of_syn
 @click.option("--job", help="Only of this transform job.")
 @click.option("--status", type=click.Choice(list(Status), case_sensitive=False), help="Only with this status.")
 @click.option("--class", "predicted_class", help="Only with this predicted class.")
+@click.option("--abstained", is_flag=True, help="Only those to which the model gave no class, unlike its training.")
 @click.option("--model", help="Only by this model package, <group>/<version>.")
 @click.option("--since", "earliest", help="Only newer ones: 90m, 2h, 7d, 2026-11-23, 2026-11-23T08:00.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most so many rows.")
@@ -40,6 +42,7 @@ def results(
     job: str | None,
     status: Status | None,
     predicted_class: str | None,
+    abstained: bool,
     model: str | None,
     earliest: str | None,
     limit: int,
@@ -51,12 +54,17 @@ def results(
 
     Conditions add up; without any, the newest of all.
 
-    --since compares the time of arrival, with --class or --model the time of the result.
+    --since compares the time of arrival, with --class or --model the time of the result. No index has --abstained
+    alone: it looks through the results, the newest first, so narrow it with --model, --study or --since where few are.
     """
     if as_json and as_csv:
         raise ConfigProblem("--json and --csv exclude each other.", "Choose one.")
     if raw and not as_csv:
         raise ConfigProblem("--raw belongs to --csv.", "Add --csv, or leave it out.")
+    if abstained and predicted_class:
+        raise ConfigProblem(
+            "--abstained and --class exclude each other: a model that abstains gives no class.", "Choose one."
+        )
     query = Query(
         key=key,
         series=series,
@@ -64,14 +72,17 @@ def results(
         job=job,
         model=model,
         predicted_class=predicted_class,
+        abstained=abstained,
         status=status,
         since=session.since(earliest),
     )
     connection = session.connection
     keys = connection.keys if connection.deployment.keys == "hashed" else None
     answer = run_query(connection.index, query, limit, keys, connection.patients if query.needs_key else None)
+    if predicted_class and not answer.rows:
+        refuse_unknown_class(connection, predicted_class, is_read=has_class(connection.index, predicted_class))
     if as_json:
-        print_json([row.to_json() for row in answer.rows])
+        print_json([json_document(row) for row in answer.rows])
     elif as_csv:
         print_csv(CSV_COLUMNS, map(csv_line, answer.rows), raw=raw)
     elif answer.rows:
@@ -82,7 +93,7 @@ def results(
         note("No row fits.")
     if study and not (as_json or as_csv):
         _show_study(session, study)
-    _remark(connection, answer, predicted_class)
+    _remark(connection, answer)
     if answer.more:
         note(f"There are more than these {limit}: raise --limit, or narrow the query.")
 
@@ -94,11 +105,8 @@ def _show_study(session: Session, text: str) -> None:
         print_answers(answers_of(session.connection, [study]), session.now(), title="The study")
 
 
-def _remark(connection: Connection, answer: Answer, predicted_class: str | None) -> None:
-    """Print notes on the rows: unknown classes, hidden keys, phantoms' models, withdrawn results."""
-    labels = connection.deployment.labels
-    if not answer.rows and predicted_class and predicted_class not in labels:
-        note(f"Known classes: {', '.join(labels)}.")
+def _remark(connection: Connection, answer: Answer) -> None:
+    """Print notes on the rows: hidden keys, phantoms' models, withdrawn results."""
     if any(row.key.startswith(HIDDEN) for row in answer.rows):
         note(f"Keys are hidden: to read them needs dynamodb:BatchGetItem on {connection.deployment.keys_table_name}.")
     warn_of_synthetic(answer.rows)

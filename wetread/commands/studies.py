@@ -8,6 +8,7 @@ import click
 
 from functions.domain.study import Study
 from wetread.commands.session import Session, pass_session
+from wetread.commands.unknown import refuse_unknown_class
 from wetread.connection import Connection
 from wetread.console import how_many, note, print_json, warn
 from wetread.problems import ConfigProblem
@@ -74,14 +75,14 @@ def studies(
 def _list(session: Session, label: str | None, since: str, *, only_open: bool, limit: int, as_json: bool) -> None:
     connection = session.connection
     found = newest(connection, label, since, only_open=only_open, limit=limit)
+    if label and not found.answers:
+        refuse_unknown_class(connection, label, is_read=any(True for _ in connection.studies.of_class(label)))
     if as_json:
         print_json([one.to_json() for one in found.answers])
     elif found.answers:
         print_answers(found.answers, session.now())
     else:
         note("No study fits.")
-        if label and label not in connection.deployment.labels:
-            note(f"Known classes: {', '.join(connection.deployment.labels)}.")
     if found.more:
         note(f"There are more than these {limit}: raise --limit, or narrow the question.")
 

@@ -39,11 +39,13 @@ class PhantomStudy:
 
 def write_studies(folder: Path, size: int, seed: int) -> list[PhantomStudy]:
     """Write one study of each class into ``folder``."""
+    return [write_study(folder, label, size, seed) for label in LABELS]
+
+
+def write_study(folder: Path, label: str, size: int, seed: int) -> PhantomStudy:
+    """Write one study of a class into ``folder``; of a seed, each class has its own patient."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder, label, FIRST_PATIENT + at, size, seed) for at, label in enumerate(LABELS)]
-
-
-def _write(folder: Path, label: str, patient: int, size: int, seed: int) -> PhantomStudy:
+    patient = FIRST_PATIENT + LABELS.index(label)
     root = f"{seed}/study/{label}/{patient}/{size}"
     name = f"study-{label}"
     first = None

@@ -35,7 +35,9 @@ def check(connection: Connection) -> Iterator[CheckResult]:
     client = connection.client("lambda")
     reserved, mappings = _deployed(connection, client)
     yield _switched_on(reserved, mappings)
-    yield _has_room(client.get_account_settings()["AccountLimit"], reserved, mappings)
+    deployment = connection.deployment
+    invoked = {"closers": deployment.closers - 1, "express_concurrency": deployment.express_concurrency}
+    yield _has_room(client.get_account_settings()["AccountLimit"], reserved, mappings, invoked)
 
 
 def _deployed(connection: Connection, client: Any) -> tuple[dict[str, int], list[Mapping]]:
@@ -77,8 +79,11 @@ def _switched_on(reserved: dict[str, int], mappings: list[Mapping]) -> CheckResu
     return CheckResult(name, "none is switched off")
 
 
-def _has_room(account: Any, reserved: dict[str, int], mappings: list[Mapping]) -> CheckResult:
-    """Compare what the mappings may start at once with what their functions have, reserved or of the account."""
+def _has_room(account: Any, reserved: dict[str, int], mappings: list[Mapping], invoked: dict[str, int]) -> CheckResult:
+    """Compare what may run at once with what its functions have, reserved or of the account.
+
+    ``invoked`` is what settings let functions start beside the mappings; one of the closers is the sweep.
+    """
     name = "Lambda concurrency"
     most: dict[str, int] = {}
     for one in mappings:
@@ -92,15 +97,19 @@ def _has_room(account: Any, reserved: dict[str, int], mappings: list[Mapping]) -
                 f"`aws lambda put-function-concurrency --function-name {function} "
                 f"--reserved-concurrent-executions {wanted}`.",
             )
-    burst = sum(wanted for function, wanted in most.items() if function not in reserved)
+    queues = sum(wanted for function, wanted in most.items() if function not in reserved)
+    burst = queues + sum(invoked.values())
+    beside = "".join(f", {number} by {setting}" for setting, number in invoked.items() if number)
     whole, free = account["ConcurrentExecutions"], account["UnreservedConcurrentExecutions"]
-    found = f"{free} of the account's {whole} are unreserved; a burst of uploads takes up to {burst}"
+    found = f"{free} of the account's {whole} are unreserved; a burst takes up to {burst}: {queues} by queues{beside}"
     if free - burst >= LEFT:
         return CheckResult(name, found)
+    settings = [setting for setting, number in invoked.items() if number]
+    lower = f", lower {' or '.join(settings)}" if settings else ""
     wanted = max(ROOMY, whole + burst + LEFT - free)
     return CheckResult(
         name,
         f"{found}, and leaves {max(0, free - burst)} for the functions that start jobs",
-        "Reserve less elsewhere, or ask for more: `aws service-quotas request-service-quota-increase "
+        f"Reserve less elsewhere{lower}, or ask for more: `aws service-quotas request-service-quota-increase "
         f"--service-code lambda --quota-code {QUOTA} --desired-value {wanted}`.",
     )

@@ -83,7 +83,8 @@ def predicted(answer: Answer) -> str:
 
 def _class(document: Mapping[str, Any]) -> str:
     said = str(document["Class"] or document["Code"])
-    return f"{SYNTHETIC} {said}" if StudyCaution.SYNTHETIC in document["Cautions"] else said
+    answered = document["Class"] or said == StudyCode.ABSTAINED  # other codes are no answer of a model
+    return f"{SYNTHETIC} {said}" if answered and StudyCaution.SYNTHETIC in document["Cautions"] else said
 
 
 def score(document: Mapping[str, Any]) -> str:
@@ -222,10 +223,21 @@ def _missing(document: Mapping[str, Any]) -> list[str]:
     ]
     lines += [
         f"Series {short(one['SeriesInstanceUID'])} lacks {how_many(one['Missing'], 'number')}: "
-        f"{', '.join(map(str, one['InstanceNumbers']))}."
+        f"{_runs(one['InstanceNumbers'])}."
         for one in document["Gaps"]
     ]
     return lines[:SHOWN]
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Return numbers, those that follow one another as their first and last: ``2, 5 to 9``."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join(" to ".join(map(str, run)) for run in runs)
 
 
 def _changes(document: Mapping[str, Any]) -> list[str]:
@@ -233,8 +245,9 @@ def _changes(document: Mapping[str, Any]) -> list[str]:
     model = changes.pop("ModelChanged", None)
     lines = []
     for kind, uploads in changes.items():
-        more = f" and {len(uploads) - SHOWN} more" if len(uploads) > SHOWN else ""
-        lines.append(f"{kind} since the last revision: {', '.join(uploads[:SHOWN])}{more}.")
+        lines.append(f"{kind} since the last revision: {how_many(len(uploads), 'upload')}.")
+        lines += [f"  {upload}" for upload in uploads[:SHOWN]]
+        lines += [f"  and {len(uploads) - SHOWN} more, which --json has"] if len(uploads) > SHOWN else []
     return lines + ([f"Read by {model['To']}, before by {model['From']}."] if model else [])
 
 

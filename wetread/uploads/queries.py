@@ -23,7 +23,7 @@ PAGE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """Conditions on rows, all of which must hold. ``since`` is a row timestamp."""
+    """Conditions on rows, all of which must hold; ``abstained`` only if it is True. ``since`` is a row timestamp."""
 
     key: str | None = None
     series: str | None = None
@@ -31,6 +31,7 @@ class Query:
     job: str | None = None
     model: str | None = None
     predicted_class: str | None = None
+    abstained: bool = False
     status: str | None = None
     since: str | None = None
 
@@ -93,6 +94,11 @@ def run_query(
     return Answer(revealed(rows[:limit], keys) if keys else rows[:limit], more)
 
 
+def has_class(index: Index, predicted_class: str) -> bool:
+    """Return whether any row has a class."""
+    return any(True for _ in index.find(IndexName.BY_CLASS, predicted_class, page=1))
+
+
 def allowed(patients: Patients) -> UuidOf:
     """Return the stage's hash function of identifiers. It raises ConfigProblem if the caller may not use the key."""
 
@@ -122,6 +128,8 @@ def revealed(rows: Sequence[Row], keys: Keys) -> list[Row]:
 
 
 def _newest(index: Index, query: Query, limit: int) -> Answer:
+    if query.abstained and not query.status:
+        query = dataclasses.replace(query, status=Status.COMPLETED)
     given = [name for name in _CONDITIONS if getattr(query, name)]
     if given:
         index_name, _ = _CONDITIONS[given[0]]
@@ -134,7 +142,8 @@ def _newest(index: Index, query: Query, limit: int) -> Answer:
 
 def _filtered(index: Index, index_name: IndexName, value: str, query: Query, at_most: int) -> list[Row]:
     rows: list[Row] = []
-    for row in index.find(index_name, value, since=query.since, page=min(PAGE, at_most)):
+    page = PAGE if query.abstained else min(PAGE, at_most)  # of many rows few abstained
+    for row in index.find(index_name, value, since=query.since, page=page):
         if _matches(row, query):
             rows.append(row)
             if len(rows) == at_most:
@@ -145,6 +154,8 @@ def _filtered(index: Index, index_name: IndexName, value: str, query: Query, at_
 def _matches(row: Row, query: Query) -> bool:
     """Return whether a row meets all conditions; a sender's marker, which is not read, only by its status or key."""
     if row.status == Status.MARKER and not (query.status or query.key):
+        return False
+    if query.abstained and not row.abstained:
         return False
     wanted = ((attribute, getattr(query, name)) for name, (_, attribute) in _CONDITIONS.items())
     return all(value is None or getattr(row, attribute) == value for attribute, value in wanted)

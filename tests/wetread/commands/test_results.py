@@ -108,12 +108,60 @@ def test_nothing_fits(wetread, rows) -> None:
     assert "No row fits" in result.stderr
 
 
-@pytest.mark.parametrize(("asked", "named"), [("COVID", True), ("flu", True), ("normal", False)])
-def test_a_class_that_the_service_does_not_have_is_answered_with_those_that_it_has(wetread, rows, asked, named) -> None:
-    result = wetread("results", "--class", asked)
+@pytest.mark.parametrize("options", [(), ("--json",), ("--csv",), ("--since", "1h")])
+@pytest.mark.parametrize("asked", ["COVID", "flu"])
+def test_a_class_that_no_model_has_is_refused_with_those_that_there_are(wetread, rows, asked, options) -> None:
+    result = wetread("results", "--class", asked, *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"No result has the class '{asked}'" in result.stderr
+    assert "Its classes are normal, cap, covid." in result.stderr
+
+
+def test_a_class_of_the_stage_without_a_row_is_no_error(wetread, rows) -> None:
+    result = wetread("results", "--class", "normal")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "No row fits" in result.stderr
-    assert ("Known classes: normal, cap, covid." in result.stderr) == named
+
+
+def test_a_class_of_a_former_model_can_be_asked_for(wetread, connection, completed) -> None:
+    connection.index.rows.append(completed(key="old.dcm", predicted_class="flu", probabilities={"flu": 1.0}))
+    assert "old.dcm" in wetread("results", "--class", "flu").stdout
+    result = wetread("results", "--class", "flu", "--key", "another.dcm")
+    assert result.exit_code == 0
+    assert "No row fits" in result.stderr
+
+
+def test_abstained_slices_are_found_alone_and_with_other_conditions(wetread, connection, completed, rows) -> None:
+    unlike = {"predicted_class": None, "probabilities": {}, "typicality": {"Abstained": True}}
+    rows.append(completed(key="unlike.dcm", **unlike))
+    rows.append(completed(key="other.dcm", model_package="wetread/2", **unlike))
+    assert keys(wetread("results", "--abstained", "--json")) == {"unlike.dcm", "other.dcm"}
+    assert keys(wetread("results", "--abstained", "--model", "wetread/2", "--json")) == {"other.dcm"}
+    assert connection.index.asked == [IndexName.BY_STATUS, IndexName.BY_MODEL]
+    assert "No row fits" in wetread("results", "--abstained", "--status", "failed").stderr
+    assert wetread("results", "--abstained", "--class", "cap").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("facts", "lane"),
+    [
+        ({}, None),
+        ({"transform_job_name": "wetread-1"}, "transform"),
+        ({"transform_job_name": "wetread-1", "lane": "express"}, "express"),
+    ],
+)
+def test_a_result_names_its_lane(wetread, connection, completed, facts, lane) -> None:
+    connection.index.rows.append(completed(**facts))
+    header, _, line = [line for line in wetread("results").stdout.splitlines() if line.strip()]
+    assert line[header.index("Lane") :].split()[0] == (lane or "-")
+    (document,) = json.loads(wetread("results", "--json").stdout)
+    assert document.get("Lane") == lane
+    (record,) = csv.DictReader(io.StringIO(wetread("results", "--csv").stdout))
+    assert record["Lane"] == (lane or "")
+
+
+def keys(result) -> set[str]:
+    return {document["Key"] for document in json.loads(result.stdout)}
 
 
 @pytest.mark.parametrize("options", [("--since", "soon"), ("--json", "--csv"), ("--status", "Done"), ("--limit", "0")])

@@ -18,6 +18,7 @@ from tests.fakes.workflow import Workflow
 from tests.fakes.world import RESULTS, UPLOADS, World
 from wetread.commands import session, studies
 from wetread.studies import answers
+from wetread.studies import table as studies_table
 
 OTHER = f"{STUDY}.7"
 
@@ -83,7 +84,9 @@ def test_a_list_is_by_class_and_time(wetread, hospital, room) -> None:
     (recent,) = json.loads(wetread("studies", "--since", "30m", "--json").stdout)
     assert recent["StudyInstanceUID"] == OTHER
     assert "No study fits" in wetread("studies", "--class", "covid", "--since", "30m").stderr
-    assert "Known classes: normal, cap, covid." in wetread("studies", "--class", "flu").stderr
+    refused = wetread("studies", "--class", "flu", "--json")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "Its classes are normal, cap, covid." in refused.stderr
 
 
 def test_an_open_study_is_listed_by_the_time_of_its_last_revision(wetread, hospital, room) -> None:
@@ -230,13 +233,41 @@ def test_slices_on_which_the_model_abstained_are_counted_apart(wetread, hospital
     assert "12 Read (5 of them Abstained)" in wetread("studies", STUDY).stdout
 
 
+def test_no_line_has_a_long_list(wetread, hospital, room, monkeypatch) -> None:
+    """Ids come one in a line, numbers that follow one another as a range."""
+    lesion(room)
+    room.sweep()
+    document = room.document()
+    ids = [f"{number:032x}" for number in range(studies_table.SHOWN + 3)]
+    document["Changes"] = {"Added": ids}
+    gap = {"SeriesInstanceUID": SERIES, "Missing": 301, "InstanceNumbers": [2, *range(5, 305)]}
+    document["Gaps"] = [gap]
+    monkeypatch.setattr(studies, "revision_of", lambda *_: document)
+    said = wetread("studies", STUDY).stderr.splitlines()
+    assert max(map(len, said)) <= 120
+    assert [line.strip() for line in said if line.strip() in ids] == ids[: studies_table.SHOWN]
+    assert "  and 3 more, which --json has" in said
+    assert any(line.endswith("lacks 301 numbers: 2, 5 to 304.") for line in said)
+
+
+def test_only_an_answer_is_marked_synthetic(wetread, hospital, room, monkeypatch) -> None:
+    lesion(room)
+    room.sweep()
+    document = room.document() | {"Cautions": ["Synthetic"], "Evidence": {}}
+    monkeypatch.setattr(answers, "_document", lambda *_: document)
+    assert "SYNTHETIC covid" in wetread("studies").stdout
+    for code, marked in (("Abstained", True), ("NothingRead", False)):
+        document |= {"Class": None, "Code": code}
+        assert (f"SYNTHETIC {code}" in wetread("studies").stdout) is marked
+
+
 def test_a_revision_says_what_changed(wetread, hospital, room) -> None:
     lesion(room)
     room.sweep()
     (late,) = room.deliver(room.send(40))
     room.read()
     room.sweep()
-    assert f"Added since the last revision: {late.upload_id}." in wetread("studies", STUDY).stderr
+    assert f"Added since the last revision: 1 upload.\n  {late.upload_id}\n" in wetread("studies", STUDY).stderr
     first = json.loads(wetread("studies", STUDY, "--revision", 1, "--json").stdout)
     assert (first["Revision"], first["Changes"]) == (1, None)
     result = wetread("studies", STUDY, "--revision", 3)

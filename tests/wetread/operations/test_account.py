@@ -154,8 +154,18 @@ def test_a_burst_must_leave_concurrency_for_what_starts_jobs(connection, concurr
     found = results(connection)["Lambda concurrency"]
     assert found.well is well
     assert (
-        f"{unreserved} of the account's {concurrency} are unreserved; a burst of uploads takes up to 8" in found.found
+        f"{unreserved} of the account's {concurrency} are unreserved; a burst takes up to 8: 8 by queues" in found.found
     )
+
+
+@pytest.mark.parametrize(("unreserved", "well"), [(17, True), (16, False)])
+def test_what_closes_studies_and_the_express_lane_count_in_a_burst(connection, unreserved, well) -> None:
+    connection.account.concurrency, connection.account.unreserved = 1000, unreserved
+    deployed(connection, closers=4, express_concurrency=4)
+    found = results(connection)["Lambda concurrency"]
+    assert found.well is well
+    assert "takes up to 15: 8 by queues, 3 by closers, 4 by express_concurrency" in found.found
+    assert ("lower closers or express_concurrency, or ask" in found.remedy) is not well
 
 
 def test_what_is_asked_for_is_more_than_the_account_has(connection) -> None:

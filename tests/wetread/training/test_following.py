@@ -82,6 +82,40 @@ def test_follows_to_the_end(connection, run) -> None:
     assert connection.executions.executions[run.arn]["at"] == len(connection.executions.states) + 1
 
 
+def test_in_a_pipe_every_line_of_every_job_is_printed_once(connection, run, capsys) -> None:
+    """Also lines between two looks, of a job that has ended by then, and lines that come after its state was left."""
+    audit, first, second = connection.jobs.jobs[:3]
+    optimise = f"wetread-optimise-{RUN}-0"
+    states = ["Snapshot", "Audit", "GateData", "Train", "Optimise", "Evaluate", "Promote"]
+    connection.executions.states = states
+    connection.executions.executions[run.arn]["at"] = 0
+    connection.jobs.jobs.append(optimise)
+    connection.jobs.lines = []
+    connection.jobs.own = {audit: ["a", "b"], first: ["c"], second: ["epoch=1", "epoch=2"], optimise: ["form=fp32"]}
+    look = connection.executions.describe_execution
+
+    def late(**request):
+        answer = look(**request)
+        if answer["at"] == states.index("Evaluate") + 1:
+            connection.jobs.own[optimise] += ["form=int8", "chosen"]
+        if answer["status"] != "RUNNING":
+            connection.jobs.own[second].append("the last line")
+        return answer
+
+    connection.executions.describe_execution = late
+    following.follow(connection, run)
+    shown = [line for line in capsys.readouterr().err.splitlines() if ": " in line]
+    trained = ["Train: c", "Train: epoch=1", "Train: epoch=2"]
+    optimised = ["Optimise: form=fp32", "Optimise: form=int8", "Optimise: chosen"]
+    assert shown == ["Audit: a", "Audit: b", *trained, *optimised, "Train: the last line"]
+
+
+def test_a_run_of_states_that_passed_between_two_looks_is_logged_too(connection, run, capsys) -> None:
+    connection.executions.executions[run.arn]["at"] = len(connection.executions.states)
+    following.follow(connection, run)
+    assert capsys.readouterr().err.splitlines().count("Audit: epoch=1") == 1
+
+
 def test_ctrl_c_says_that_the_run_continues(connection, run, monkeypatch) -> None:
     def interrupt(_):
         raise KeyboardInterrupt
