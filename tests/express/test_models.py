@@ -81,6 +81,11 @@ def test_an_object_that_ended_or_held_the_model_s_process_here_has_no_answer(tmp
     assert read(tmp_path, {"Error": {"Code": code}}) is None
 
 
+def test_an_object_that_ended_or_held_its_decoder_here_has_no_answer(tmp_path: Path) -> None:
+    """Memory that is short ends a decoder too, also that of a sound neighbour, and a slow core is out of time."""
+    assert read(tmp_path, {"Error": {"Code": "UndecodablePixelData", "OfThisMachine": True}}) is None
+
+
 @pytest.mark.parametrize("document", [{"Class": "cap"}, {"Error": {"Code": "UndecodablePixelData"}}])
 def test_every_other_answer_counts(tmp_path: Path, document: dict[str, Any]) -> None:
     assert read(tmp_path, document) == json.dumps(document).encode()
