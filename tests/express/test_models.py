@@ -91,6 +91,18 @@ def test_every_other_answer_counts(tmp_path: Path, document: dict[str, Any]) -> 
     assert read(tmp_path, document) == json.dumps(document).encode()
 
 
+def test_a_model_whose_supervisor_gave_up_is_replaced_by_the_next_run(tmp_path: Path) -> None:
+    models: Any = Models(None, tmp_path)
+    replaced: list[Order] = []
+    models._replace = replaced.append
+    fields = dict.fromkeys(("job", "invocation", "bucket", "manifest", "begun", "ended", "outputs", "artifact"), "")
+    order = Order(**fields, artifact_sha256="00")
+    for is_over in (False, True):
+        models._sha256, models._watching = "00", SimpleNamespace(done=lambda is_over=is_over: is_over)
+        models.reader_of(order)
+        assert replaced == [order] * is_over
+
+
 def read(folder: Path, document: dict[str, Any]) -> bytes | None:
     """Return what is read where the supervisor gives a document."""
     models: Any = Models(None, folder)

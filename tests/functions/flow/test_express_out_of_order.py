@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.aws.items import to_item
-from functions.aws.jobs import JobStatus
+from functions.aws.jobs import Creation, JobStatus
 from functions.domain import layout
 from functions.domain.lane import END_SECONDS, LEAST, RUN_SECONDS, START_SECONDS
 from functions.domain.row import Status
@@ -191,6 +191,20 @@ def test_a_run_counts_as_failed_if_it_left_an_object_without_an_answer(*, answer
     outcome = world.collecting.collect(*environments.messages[0])
     assert outcome
     assert outcome.jobs_failed == failed
+
+
+def test_a_run_that_has_begun_cannot_be_called_off_and_one_that_was_called_off_stays_so() -> None:
+    """A dispatcher that is refused gives the rows back unless an order of another one has begun meanwhile."""
+    world = express()
+    (name,) = world.dispatching.run()
+
+    def read(body: bytes) -> bytes:
+        assert world.runs.call_off(name) == Creation.STARTED
+        return answer(body)
+
+    run(world, read)
+    assert states(world) == {(Status.COMPLETED, "express")}
+    assert [world.runs.call_off("another") for _ in range(2)] == [Creation.REFUSED] * 2
 
 
 def test_a_run_that_has_begun_is_not_invoked_again() -> None:
