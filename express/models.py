@@ -52,13 +52,15 @@ class Models:
     def _read(self, body: bytes) -> bytes | None:
         """Return the answer to one object, None where the model's process has none.
 
-        None as well where the object ended or held that process: only a transform job may end an upload for that.
+        None as well where the object ended or held that process, or its decoder: only a transform job may end an
+        upload for that.
         """
         reply = self._wait(self._answer(Request("application/dicom", "application/json", body)))
         if reply is None or reply.status != 200:
             return None
         error = json.loads(reply.body).get("Error") or {}
-        return None if error.get("Code") in OF_THIS_MACHINE else reply.body
+        is_of_this_machine = error.get("OfThisMachine") or error.get("Code") in OF_THIS_MACHINE
+        return None if is_of_this_machine else reply.body
 
     async def _answer(self, request: Request) -> Reply | None:
         """Return the supervisor's reply, None if it gives up: then no process is there that could answer."""

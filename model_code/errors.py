@@ -50,12 +50,16 @@ class ModelCodeError(Exception):
 
 
 class InstanceError(ModelCodeError):
-    """One object that cannot be predicted: ``code`` for programs, ``message`` (a sentence, without PHI) for people."""
+    """One object that cannot be predicted: ``code`` for programs, ``message`` (a sentence, without PHI) for people.
 
-    def __init__(self, code: InstanceCode, message: str) -> None:
+    ``of_this_machine``: one with more memory or faster cores may read it.
+    """
+
+    def __init__(self, code: InstanceCode, message: str, *, of_this_machine: bool = False) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.of_this_machine = of_this_machine
 
 
 class UnsupportedMediaType(ModelCodeError):

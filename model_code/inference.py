@@ -169,7 +169,8 @@ def predict_fn(instance: Instance, model: Model) -> Prediction:
     try:
         ct_slice, notes = _read_by(model, instance)
     except InstanceError as error:
-        return document | {"Error": {"Code": str(error.code), "Message": error.message}}
+        of_this_machine = {"OfThisMachine": True} if error.of_this_machine else {}
+        return document | {"Error": {"Code": str(error.code), "Message": error.message, **of_this_machine}}
     started = time.perf_counter()
     outputs = model.outputs(model.prepare(ct_slice)[None])
     values = model.probabilities(outputs.logits)[0].tolist()

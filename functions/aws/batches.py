@@ -48,6 +48,14 @@ class Health:
     slow_package: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What holds a slot. Not its number says the lane: a stage's ``slots`` may have changed since."""
+
+    batch_id: str
+    lane: Lane
+
+
 class Opening(enum.Enum):
     """The result of opening a batch: it is open, its slot was taken, or the day's jobs are used up."""
 
@@ -65,16 +73,21 @@ class Batches:
         self._index_table = index_table
 
     def holders(self) -> dict[int, str]:
-        """Return which slots are taken, by which batch id; strongly consistent.
+        """Return which slots are taken, by which batch id; strongly consistent."""
+        return {slot: held.batch_id for slot, held in self.held().items()}
+
+    def held(self) -> dict[int, Held]:
+        """Return which slots are taken, by what; strongly consistent.
 
         Reads all slots that a stage can have, so that lowering their number strands no batch.
         """
         keys: Any = [to_item({"Id": f"SLOT#{slot}"}) for slot in range(MOST_SLOTS)]
-        held: dict[int, str] = {}
+        held: dict[int, Held] = {}
         while keys:
             answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
             for item in map(from_item, answer["Responses"].get(self.table, [])):
-                held[int(item["Id"].removeprefix("SLOT#"))] = item["BatchId"]
+                one = Held(batch_id=item["BatchId"], lane=Lane(item.get("Lane", Lane.TRANSFORM)))
+                held[int(item["Id"].removeprefix("SLOT#"))] = one
             keys = unprocessed_keys(answer, self.table)
         return held
 
@@ -112,7 +125,7 @@ class Batches:
             "CreatedAt": batch.created_at,
             "UpdatedAt": batch.updated_at,
         }
-        slot = {"Id": f"SLOT#{batch.slot}", "BatchId": batch.batch_id}
+        slot = {"Id": f"SLOT#{batch.slot}", "BatchId": batch.batch_id, "Lane": batch.lane}
         writes: list[Any] = [
             {"Put": {"TableName": self.table, "Item": to_item(item), "ConditionExpression": NEW}}
             for item in (slot, document)

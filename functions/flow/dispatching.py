@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -98,11 +99,12 @@ class Dispatching:
         champion = self.champions.get()
         if champion is None:
             return None
-        held = self.batches.holders()
+        held = self.batches.held()
         slots = range(self.limits.slots + self.express.express_concurrency)
         free = [slot for slot in slots if slot not in held]
         pending = [row for row in self._pending() if row.upload_id not in chosen] if free else []
-        plan = self._plan(pending, held, free, champion) if pending else None
+        lanes = Counter(one.lane for one in held.values())
+        plan = self._plan(pending, lanes, free, champion) if pending else None
         if plan is None:
             return None
         if not self.artifacts.is_intact(champion.artifact_sha256):
@@ -124,9 +126,9 @@ class Dispatching:
         return batch if self.batches.open(batch, most) == Opening.OPENED else None
 
     def _plan(
-        self, pending: Sequence[Row], held: Collection[int], free: Sequence[int], champion: Champion
+        self, pending: Sequence[Row], live: Counter[Lane], free: Sequence[int], champion: Champion
     ) -> Plan | None:
-        """Return the next batch, None to wait.
+        """Return the next batch, None to wait. ``live`` counts the batches that hold slots.
 
         New uploads for which the express lane is full wait for it, but no longer than for a parallel job.
         """
@@ -134,13 +136,14 @@ class Dispatching:
         barren_jobs = self._barren_jobs(champion, health)
         new = [row for row in pending if is_new(row)]
         if lane(new, self.express, champion.script_sha256, barren_jobs) == Lane.EXPRESS and not self._no_runs_left():
-            express = [slot for slot in free if slot >= self.limits.slots]
+            places = max(0, self.express.express_concurrency - live[Lane.EXPRESS])
+            express = [slot for slot in free if slot >= self.limits.slots][:places]
             if express:
                 return Plan(slot=express[0], lane=Lane.EXPRESS, chosen=new[: share(len(new), len(express))])
             if self._oldest_wait(new) < self.limits.max_wait_seconds:
                 pending = [row for row in pending if not is_new(row)]
         of_jobs = [slot for slot in free if slot < self.limits.slots]
-        live_jobs = len([slot for slot in held if not self._is_express(slot)])
+        live_jobs = live[Lane.TRANSFORM]
         return self._plan_job(pending, of_jobs, live_jobs, champion, health, barren_jobs) if of_jobs else None
 
     def _plan_job(
@@ -160,9 +163,6 @@ class Dispatching:
         if decide(self._backlog(waiting, chosen, live_jobs, barren_jobs, health), limits):
             return None
         return Plan(slot=slot, lane=Lane.TRANSFORM, chosen=chosen)
-
-    def _is_express(self, slot: int) -> bool:
-        return self.limits.slots <= slot < self.limits.slots + self.express.express_concurrency
 
     def _no_runs_left(self) -> bool:
         """Return whether today's runs of the express lane (in UTC) are used up: then uploads take transform jobs."""

@@ -72,6 +72,10 @@ class DecodingFailed(Exception):
     """The frame cannot be decoded; the message says why, without any content of the object."""
 
 
+class NoDecoder(DecodingFailed):
+    """The frame's decoder was ended or out of time: by the frame, or because this machine is short of something."""
+
+
 class _Crashed(Exception):
     """The child ended before it answered, or its answer is malformed."""
 
@@ -107,7 +111,7 @@ class DecoderProcess:
                     spent += time.monotonic() - started
                 if spent >= DECODE_SECONDS:
                     break
-        raise DecodingFailed("the decoder crashes on it")
+        raise NoDecoder("the decoder crashes on it")
 
     def _exchange(self, request: dict[str, Any], codestream: bytes, seconds: float) -> npt.NDArray[np.integer[Any]]:
         """Have the child decode; it is used again only after it has rejected the frame or returned its pixels.
@@ -125,10 +129,10 @@ class DecoderProcess:
         except TimeoutError:
             why = _out_of_time(patience)
             self._end()
-            raise DecodingFailed(why) from None
+            raise NoDecoder(why) from None
         except (EOFError, ConnectionError):
             if self._end() == -signal.SIGPROF:
-                raise DecodingFailed(TOO_SLOW.format(DECODE_SECONDS)) from None
+                raise NoDecoder(TOO_SLOW.format(DECODE_SECONDS)) from None
             raise _Crashed from None
         except BaseException:  # the pending answer would be taken for the next frame's
             self._end()

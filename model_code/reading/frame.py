@@ -20,7 +20,7 @@ from model_code.reading.codestream import (
     TwoFrames,
     read_codestream,
 )
-from model_code.reading.decoder_process import SHARED, DecodingFailed
+from model_code.reading.decoder_process import SHARED, DecodingFailed, NoDecoder
 from model_code.reading.elements import Elements
 from model_code.reading.frame_notes import FrameNote
 from model_code.reading.pixel_data import CUT, Encoded, Encoding, encoded_frame
@@ -83,7 +83,9 @@ def stored_values(elements: Elements, attributes: Mapping[str, Any]) -> Frame:
         raise InstanceError(InstanceCode.MULTI_FRAME, f"The pixel data has more than one frame: {error}.") from None
     except (Undecodable, DecodingFailed) as error:
         raise InstanceError(
-            InstanceCode.UNDECODABLE_PIXEL_DATA, f"The pixel data ({syntax.name}) cannot be decoded: {error}."
+            InstanceCode.UNDECODABLE_PIXEL_DATA,
+            f"The pixel data ({syntax.name}) cannot be decoded: {error}.",
+            of_this_machine=isinstance(error, NoDecoder),
         ) from None
     return Frame(values, (*encoded.notes, *notes, *found))
 

@@ -81,9 +81,26 @@ def test_an_object_that_ended_or_held_the_model_s_process_here_has_no_answer(tmp
     assert read(tmp_path, {"Error": {"Code": code}}) is None
 
 
+def test_an_object_that_ended_or_held_its_decoder_here_has_no_answer(tmp_path: Path) -> None:
+    """Memory that is short ends a decoder too, also that of a sound neighbour, and a slow core is out of time."""
+    assert read(tmp_path, {"Error": {"Code": "UndecodablePixelData", "OfThisMachine": True}}) is None
+
+
 @pytest.mark.parametrize("document", [{"Class": "cap"}, {"Error": {"Code": "UndecodablePixelData"}}])
 def test_every_other_answer_counts(tmp_path: Path, document: dict[str, Any]) -> None:
     assert read(tmp_path, document) == json.dumps(document).encode()
+
+
+def test_a_model_whose_supervisor_gave_up_is_replaced_by_the_next_run(tmp_path: Path) -> None:
+    models: Any = Models(None, tmp_path)
+    replaced: list[Order] = []
+    models._replace = replaced.append
+    fields = dict.fromkeys(("job", "invocation", "bucket", "manifest", "begun", "ended", "outputs", "artifact"), "")
+    order = Order(**fields, artifact_sha256="00")
+    for is_over in (False, True):
+        models._sha256, models._watching = "00", SimpleNamespace(done=lambda is_over=is_over: is_over)
+        models.reader_of(order)
+        assert replaced == [order] * is_over
 
 
 def read(folder: Path, document: dict[str, Any]) -> bytes | None:

@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from pydicom.uid import JPEGLosslessSV1
 
 from model_code.backends.backend import Backend, Outputs
 from model_code.container import Container
 from model_code.errors import InstanceError, NotAcceptable, UnsupportedMediaType
 from model_code.inference import Model, input_fn, model_fn, output_fn, predict_fn
+from model_code.reading.decoder_process import SHARED, NoDecoder
 from tests.model_code.conftest import LABELS, SIZE, SOP_INSTANCE_UID, MakeSlice
 
 DICOM = "application/dicom"
@@ -70,6 +73,22 @@ def test_probabilities_are_calibrated_by_the_temperature_of_the_artifact(model: 
         answered = predict(replace(model, temperature=temperature), body)["Probabilities"]
         expected = torch.softmax(logits[0] / temperature, dim=0).tolist()
         assert list(answered.values()) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_answer_says_where_the_machine_s_decoder_failed_and_not_where_the_object_is_refused(
+    model: Model, make_slice: MakeSlice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine has more memory and more cores, and may decode it."""
+    compressed = make_slice(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64), syntax=JPEGLosslessSV1)
+    error = predict(model, compressed.replace(b"\xff\xd9", bytes(2)))["Error"]
+    assert (error["Code"], "OfThisMachine" in error) == ("UndecodablePixelData", False)
+
+    def no_decoder(*_: object) -> None:
+        raise NoDecoder("the decoder crashes on it")
+
+    monkeypatch.setattr(SHARED, "decode", no_decoder)
+    error = predict(model, compressed)["Error"]
+    assert (error["Code"], error["OfThisMachine"]) == ("UndecodablePixelData", True)
 
 
 def test_a_model_of_phantoms_says_so_on_every_answer_and_no_other_does(model: Model, body: bytes) -> None:

@@ -19,6 +19,7 @@ from functions.aws.shards import plain
 from functions.domain import layout, prediction
 from functions.domain.champion import Withdrawal
 from functions.domain.errors import FailureCode, RefusalCode
+from functions.domain.lane import ExpressLimits
 from functions.domain.row import Status, timestamp
 from functions.flow.collecting import ROW_TRIES
 from functions.flow.ingesting import MOST_TRIES
@@ -67,6 +68,7 @@ class Schedule:
         self.world = World(interfere=self._interfere, **world)
         self.world.skew = skew
         self.slots = self.world.dispatching.limits.slots
+        self.runs_at_once = self.world.dispatching.express.express_concurrency
         self.max_jobs_per_day = self.world.dispatching.max_jobs_per_day
         self.actors: list[Actor] = []
         self.queue: list[Delivery] = []
@@ -209,6 +211,17 @@ class Schedule:
         if uploads.begin(found, world.clock()) and uploads.is_settled(found, world.clock(), ZOMBIE_SECONDS):
             uploads.erase(found, world.clock())
 
+    def deploy(self, slots: int, express: ExpressLimits) -> None:
+        """Change the stage's limits while batches are out: no more of either lane than before or after may run."""
+        world, off = self.world, not express.express
+        changed = replace(world.dispatching, limits=replace(world.dispatching.limits, slots=slots), express=express)
+        if off:
+            changed = replace(changed, runs=replace(changed.runs, function=""))
+        world.dispatching = changed
+        world.sweeping = replace(world.sweeping, dispatching=changed)
+        self.slots = max(self.slots, slots)
+        self.runs_at_once = max(self.runs_at_once, express.express_concurrency)
+
     def step(self, actor: Actor) -> None:
         """Give an invocation one turn, then check everything that it may have changed; raise its error."""
         actor.dies |= actor.ends_at <= self.world.time
@@ -248,7 +261,7 @@ class Schedule:
         live = self.world.sagemaker.live()
         assert len(live) <= self.slots
         limits = self.world.dispatching.express
-        assert len(self.environments.reading()) <= limits.express_concurrency
+        assert len(self.environments.reading()) <= self.runs_at_once
         assert all(runs <= limits.express_per_day for runs in self.runs_by_day().values())
         assert all(jobs <= self.max_jobs_per_day for jobs in self.jobs_by_day().values())
         members = [layout.upload_of_instance(member) for job in live.values() for member in job]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -42,6 +43,8 @@ class Simulation(Schedule):
         self.last_sweep = self.world.time
         self.promotes_at, self.withdraws_at = rng.randint(100, 600), rng.randint(600, 2400)
         self.erases_at = rng.randint(0, 2000)
+        self.deployment = random.Random(-1 - seed)  # apart: all else of a seed is as without
+        self.deploys_at: int | None = self.deployment.randint(0, 2000)
         self.crashes = 0
         self.hangs: dict[str, bool] = {}  # job: whether it runs until it is stopped
         self.rescored = {number for number in range(100) if rng.random() < 0.5}
@@ -85,6 +88,11 @@ class Simulation(Schedule):
             self._invoke(lambda: self.withdraw(self.rescored.__contains__))
         if step > self.erases_at and self.rng.random() < 0.005:
             self._invoke(self.erase)
+        if self.deploys_at is not None and step > self.deploys_at and not self.actors:
+            self.deploys_at = None
+            concurrency = self.deployment.choice([0, 1, 2])
+            express = replace(self.world.dispatching.express, express=concurrency > 0, express_concurrency=concurrency)
+            self.deploy(self.deployment.randint(1, 3), express)
         self._pass_time()
         self._deliver()
         self._end_jobs()

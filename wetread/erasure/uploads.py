@@ -23,6 +23,7 @@ from functions.aws.ordered import first
 from functions.domain import layout
 from functions.domain.artifact import read_artifact
 from functions.domain.errors import InvalidArtifact, MalformedEvent
+from functions.domain.lane import END_SECONDS, RUN_SECONDS, is_new
 from functions.domain.row import Row, Status, moment_of, timestamp
 from functions.names import INSTANCES, OUTPUTS, IndexName
 from wetread.connection import Connection
@@ -31,8 +32,8 @@ from wetread.erasure.studies import ErasingStudies, FoundStudy
 from wetread.erasure.subjects import SAYING_NOTHING, Identity, Marks, Subject, Verdict, identity_of
 
 WORKERS = 16
-# No function runs longer than five minutes, so a function that held a row at its batch's end has finished by then.
-SETTLED_SECONDS = 600
+# No function runs longer, so one that had a row at its batch's end has finished by then, also a run.
+SETTLED_SECONDS = RUN_SECONDS + END_SECONDS
 # No ingest runs longer than this (twice its timeout): until then it may add a member to the study of a new row.
 FRESH_SECONDS = 40
 PEEKED_SECONDS = 30  # how long a dead letter is hidden from others after it was read
@@ -313,14 +314,15 @@ def is_free(
 ) -> bool:
     """Return whether no function writes anything of the row any more, and no batch holds it.
 
-    A collector that had the row may still write its result, and ingest the member of a row that it has just written.
+    A collector that had the row may still write its result, a run its output, and ingest the member of a row that it
+    has just written. What a run left has had no try, but a group.
     """
     unchanged = (now - moment_of(row.updated_at)).total_seconds()
     if row.status in {Status.RECEIVED, Status.ERASED}:  # ingest never overwrites an Erased row
         return True
     if row.status == Status.BATCHED:
         return False
-    untouched = row.status == Status.PENDING and not row.attempt and not row.requeued_at
+    untouched = row.status == Status.PENDING and is_new(row) and not row.requeued_at
     if untouched or row.status in {Status.REFUSED, Status.MARKER}:
         return not row.study_instance_uid or unchanged >= min(fresh_seconds, settled_seconds)
     return unchanged >= settled_seconds

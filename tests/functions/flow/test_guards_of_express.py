@@ -119,6 +119,24 @@ GUARDS: dict[str, Guard] = {
         "express = [slot for slot in free if slot >= self.limits.slots]",
         "express = list(free)",
     ),
+    "runs at once are counted by their lane": Guard(
+        f"{FLOW}/test_express_out_of_order.py",
+        "functions/flow/dispatching.py",
+        "[slot for slot in free if slot >= self.limits.slots][:places]",
+        "[slot for slot in free if slot >= self.limits.slots]",
+    ),
+    "more runs than the limit leave no place": Guard(
+        f"{FLOW}/test_express_out_of_order.py",
+        "functions/flow/dispatching.py",
+        "max(0, self.express.express_concurrency - live[Lane.EXPRESS])",
+        "self.express.express_concurrency - live[Lane.EXPRESS]",
+    ),
+    "jobs at once are counted by their lane": Guard(
+        f"{FLOW}/test_express_out_of_order.py",
+        "functions/flow/dispatching.py",
+        "live_jobs = live[Lane.TRANSFORM]",
+        "live_jobs = 0",
+    ),
     "no job is stopped in the express lane": Guard(
         f"{FLOW}/test_express.py",
         "functions/flow/sweeping.py",

@@ -22,7 +22,7 @@ from pydicom.encaps import get_frame
 
 from model_code.reading import decoder_process, gdcm_plugin
 from model_code.reading.channel import PIPE_BYTES
-from model_code.reading.decoder_process import DecoderProcess, Decoders, DecodingFailed
+from model_code.reading.decoder_process import DecoderProcess, Decoders, DecodingFailed, NoDecoder
 from tests.hostile.slow import SIDE, layers_of_nothing
 from tests.model_code.conftest import MakeSlice
 
@@ -54,8 +54,9 @@ def codestream(make_slice: MakeSlice) -> bytes:
 
 
 def test_a_rejected_frame_leaves_the_child_at_work(process: DecoderProcess, codestream: bytes) -> None:
-    with pytest.raises(DecodingFailed, match="in the decoder"):
+    with pytest.raises(DecodingFailed, match="in the decoder") as rejected:
         process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, b"no codestream")
+    assert not isinstance(rejected.value, NoDecoder)
     child = process._child
     np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
     assert process._child is child
@@ -105,7 +106,7 @@ def test_a_frame_that_ends_every_child_is_a_named_failure(
 
     with monkeypatch.context() as patch:
         patch.setattr(DecoderProcess, "_ensure_started", start_and_kill)
-        with pytest.raises(DecodingFailed, match="crashes"):
+        with pytest.raises(NoDecoder, match="crashes"):
             process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     assert len(set(started)) == 2
     np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
@@ -118,7 +119,7 @@ def test_a_decoder_that_hangs_is_ended(
     assert process._child is not None
     process._child.send_signal(signal.SIGSTOP)
     monkeypatch.setattr(decoder_process, "STUCK_SECONDS", 0.1)
-    with pytest.raises(DecodingFailed, match="did not answer within"):
+    with pytest.raises(NoDecoder, match="did not answer within"):
         process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     assert process._child is None
 
@@ -129,7 +130,7 @@ def test_a_frame_that_needs_more_processor_time_than_the_bound_ends_its_child_an
     slow = ATTRIBUTES | {"rows": SIDE, "columns": SIDE}
     with monkeypatch.context() as patch:
         patch.setattr(decoder_process, "DECODE_SECONDS", 0.2)
-        with pytest.raises(DecodingFailed, match=r"needs more than 0\.2 s of processor time"):
+        with pytest.raises(NoDecoder, match=r"needs more than 0\.2 s of processor time"):
             process.decode(uid.JPEG2000Lossless, "pylibjpeg", slow, layers_of_nothing())
     assert process._child is None
     np.testing.assert_array_equal(process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream), STORED)
@@ -160,7 +161,7 @@ def test_the_second_try_has_what_the_first_has_left_of_the_time(
     monkeypatch.setattr(DecoderProcess, "_exchange", crash)
     for seconds in (decoder_process.DECODE_SECONDS, 1e-9):
         monkeypatch.setattr(decoder_process, "DECODE_SECONDS", seconds)
-        with pytest.raises(DecodingFailed, match="crashes"):
+        with pytest.raises(NoDecoder, match="crashes"):
             process.decode(uid.JPEGLosslessSV1, gdcm_plugin.NAME, ATTRIBUTES, codestream)
     first, second, of_none_left = given
     assert 0 < second < first
@@ -204,7 +205,7 @@ def test_a_child_that_switches_off_its_timers_is_ended_at_the_bound_of_processor
     process.start()
     assert process._child is not None
     pid = process._child.pid
-    with pytest.raises(DecodingFailed, match=r"needs more than 0\.2 s of processor time"):
+    with pytest.raises(NoDecoder, match=r"needs more than 0\.2 s of processor time"):
         process.decode(uid.JPEGLosslessSV1, lie, ATTRIBUTES, bytes(3 * PIPE_BYTES))
     assert not Path(f"/proc/{pid}").exists()
 
@@ -216,7 +217,7 @@ def test_a_child_that_sleeps_for_longer_than_a_decoder_ever_does_is_ended(
     monkeypatch.setattr(decoder_process, "__spec__", SimpleNamespace(name="tests.model_code.reading.liar"))
     monkeypatch.setattr(decoder_process, "ASLEEP_SECONDS", 0.2)
     process.start()
-    with pytest.raises(DecodingFailed, match=r"neither computed nor answered for 0\.2 s"):
+    with pytest.raises(NoDecoder, match=r"neither computed nor answered for 0\.2 s"):
         process.decode(uid.JPEGLosslessSV1, "asleep", ATTRIBUTES, b"codestream")
     assert process._child is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ import pytest
 from functions.aws.keys import Keys
 from functions.aws.patients import Patients
 from functions.domain import instance, layout
+from functions.domain.lane import END_SECONDS, RUN_SECONDS
 from functions.domain.row import Row, Status
+from functions.names import OUTPUTS
 from tests.fakes.dicom import ct
 from tests.fakes.wire import client_error
-from tests.fakes.world import RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World, answer
+from tests.fakes.world import RESULTS, UPLOADS, WEIGHTS_SHA256, WORK, World, answer, express_limits
+from tests.simulation.express import Environments
 from tests.wetread.erasure.clinic import (
     ARN,
     OTHERS,
@@ -26,6 +30,7 @@ from tests.wetread.erasure.clinic import (
     two_patients,
 )
 from wetread.erasure.subjects import Patient, Study
+from wetread.erasure.uploads import FRESH_SECONDS, is_free
 
 
 @pytest.mark.parametrize("by_study", [False, True])
@@ -174,6 +179,32 @@ def test_uploads_that_a_job_reads_are_erased_after_the_job() -> None:
     assert waited == [1]
     assert traces(clinic, "P-1") == []
     assert [row.status for row in clinic.world.rows() if row.key] == [Status.COMPLETED]
+
+
+def test_an_upload_that_a_run_left_is_waited_for_as_long_as_a_run_may_still_write_its_output() -> None:
+    """Lambda may deliver an event twice under one id: when it gives one of the two up, the other may be reading."""
+    clinic = Clinic(World(express=express_limits()))
+    world = clinic.world
+    upload = clinic.take("P-1/a.dcm", PatientID="P-1").upload_id
+    (name,) = world.dispatching.run()
+    invoked = world.time
+
+    def left_and_not_free() -> None:
+        world.collecting.collect(name, "request-0")
+        for seconds in (0, FRESH_SECONDS, RUN_SECONDS - 1):
+            world.time = invoked + timedelta(seconds=seconds)
+            row = world.index.get(upload)
+            assert row
+            assert (row.status, is_free(row, world.time)) == (Status.PENDING, False)
+
+    def late(body: bytes) -> bytes:
+        left_and_not_free()
+        return answer(body)
+
+    Environments(world).invoke(world.functions.waiting[0], late)
+    assert [key for _, key in world.s3.objects if key.startswith(OUTPUTS)]
+    world.time = invoked + timedelta(seconds=RUN_SECONDS + END_SECONDS)
+    assert is_free(world.rows()[0], world.time)
 
 
 def test_the_results_of_every_model_version_are_erased_even_if_the_row_does_not_name_it() -> None:
