@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.training import train
-
 FIRST_PORT = 4570
 LOCAL_CLOUDS = "tests/localcloud", frozenset({"here", "home"})
 """Where tests start local clouds outside of the end-to-end tests, and by which fixtures."""
 SHARED = ("tests/infra", "tests/model_code", "tests/hostile", "tests/localcloud/sagemaker", "tests/localcloud")
 """Folders with tests that share an expensive fixture: one process runs each."""
+LONGEST = (
+    "tests/e2e/test_training.py",
+    "tests/e2e/test_fault_injection.py",
+    "tests/e2e/",
+    "tests/model_code/",
+    "tests/functions/flow/test_guards",
+    "tests/functions/flow/test_protocol.py",
+    "tests/infra/",
+)
+"""What takes longest in one process, in the order in which it is begun: what is begun last should be short."""
 REAL_SLICES = Path(__file__).parents[2] / "shared/data/covid-ct-md-25"
 
 
@@ -41,13 +49,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessFo
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that start a local cloud into the tier ``check``; run end-to-end tests first: they mostly wait."""
+    """Put tests that start a local cloud into the tier ``check``; begin with what takes longest."""
     folder, fixtures = LOCAL_CLOUDS
     for item in items:
         local = item.nodeid.startswith(folder) and fixtures.intersection(getattr(item, "fixturenames", ()))
         if (local or "e2e" in item.keywords) and "story" not in item.keywords:
             item.add_marker(pytest.mark.check)
-    items.sort(key=lambda item: "e2e" not in item.keywords)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, path in enumerate(LONGEST) if item.nodeid.startswith(path)), len(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +73,8 @@ def real_slices() -> list[Path]:
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model.tar.gz that the container trained, once for all processes of the tests; they only read it."""
+    from tests.training import train  # imports PyTorch: two seconds in each process, and most need none
+
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     where = shared / "artifact"

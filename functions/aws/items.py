@@ -14,13 +14,22 @@ _deserializer = TypeDeserializer()
 
 
 def to_item(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attribute values for a document of texts, whole and floating numbers, lists and maps."""
-    return {name: _serializer.serialize(_with_decimals(value)) for name, value in document.items()}
+    """Return attribute values for a document of texts, whole and floating numbers, lists and maps.
+
+    Most values are texts, here and in ``from_item``: boto3 asks of each whether it is something else before.
+    """
+    return {
+        name: {"S": value} if type(value) is str else _serializer.serialize(_with_decimals(value))
+        for name, value in document.items()
+    }
 
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document that an item holds; numbers are int where whole, else float."""
-    return {name: _without_decimals(_deserializer.deserialize(value)) for name, value in item.items()}
+    return {
+        name: value["S"] if "S" in value else _without_decimals(_deserializer.deserialize(value))
+        for name, value in item.items()
+    }
 
 
 def unprocessed_keys(answer: Mapping[str, Any], table: str) -> Any:

@@ -25,11 +25,12 @@ class FakeDynamoDB:
         self._indexes = indexes
         self._lagging = lagging
         self.tables: dict[str, dict[str, Item]] = {table: {} for table in keys}
-        self._older: dict[str, dict[str, Item]] = {table: {} for table in keys}
+        self._before: dict[str, dict[str, Item | None]] = {table: {} for table in keys}
+        """What the last write of a table changed, as it was before: None for what was not there."""
 
     def lag(self) -> None:
         """Let a lagging Query see an index as empty from now on, until its table is written to."""
-        self._older = {table: {} for table in self.tables}
+        self._before = {table: dict.fromkeys(items) for table, items in self.tables.items()}
 
     def put_item(self, **request: Any) -> Any:
         self._write([("Put", request)], "ConditionalCheckFailedException")
@@ -65,14 +66,14 @@ class FakeDynamoDB:
         table = request["TableName"]
         index = request.get("IndexName")
         assert index or request.get("ConsistentRead"), "the product reads the base table strongly consistent"
-        rows = self._older[table] if index and self._lagging() else self.tables[table]
+        rows = self._late(table) if index and self._lagging() else self.tables[table]
         partition, sort = self._indexes[f"{table}/{index}"] if index else self._keys[table]
         condition = Expression(
             request["KeyConditionExpression"],
             request.get("ExpressionAttributeNames"),
             request.get("ExpressionAttributeValues"),
         )
-        found = [item for item in list(rows.values()) if partition in item and sort in item and condition.holds(item)]
+        found = condition.among([item for item in list(rows.values()) if item and partition in item and sort in item])
         backwards = not request.get("ScanIndexForward", True)
         found.sort(key=lambda item: item[sort]["S"], reverse=backwards)
         names = (sort, *self._keys[table])
@@ -89,12 +90,19 @@ class FakeDynamoDB:
                 answer["LastEvaluatedKey"] = {name: page[-1][name] for name in names}
         return answer
 
+    def _late(self, table: str) -> dict[str, Item | None]:
+        """Return a table as it was before its last write."""
+        return {**self.tables[table], **self._before[table]}
+
     def _write(self, actions: list[tuple[str, Any]], error: str) -> None:
         reasons = [{"Code": "None" if self._allowed(request) else "ConditionalCheckFailed"} for _, request in actions]
         if any(reason["Code"] != "None" for reason in reasons):
             raise client_error(error, "a condition is false", CancellationReasons=reasons)
         for table in {request["TableName"] for _, request in actions}:
-            self._older[table] = dict(self.tables[table])
+            self._before[table] = {}
+        for _, request in actions:
+            table, key = request["TableName"], self._key(request)
+            self._before[table][key] = self.tables[table].get(key)
         for kind, request in actions:
             self._apply(kind, request)
 

@@ -56,11 +56,12 @@ class Wire:
 
 def _shape(value: Any) -> Any:
     """Return all that validation checks: names, types and presence. A simulation repeats few requests often."""
-    if isinstance(value, dict):
-        return tuple((name, _shape(one)) for name, one in value.items())
-    if isinstance(value, list | tuple):
-        return type(value), frozenset(_shape(one) for one in value)
-    return type(value), bool(value)
+    kind = type(value)
+    if kind is dict:
+        return tuple([(name, _shape(one)) for name, one in value.items()])
+    if kind is list or kind is tuple:
+        return kind, frozenset([_shape(one) for one in value])
+    return kind, bool(value)
 
 
 def _as_sent(parameters: dict[str, Any]) -> dict[str, Any]:

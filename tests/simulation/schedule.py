@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -85,6 +85,7 @@ class Schedule:
         self.calls = 0
         self.written_at = self.world.time
         self.changed = False
+        self._used_up: tuple[tuple[str, datetime], bool] = ("", self.world.time), False
 
     def disturb(self, operation: str, when: str) -> None:
         """Raise an error or crash for the call; the driver overrides this."""
@@ -279,10 +280,13 @@ class Schedule:
 
     @property
     def used_up(self) -> bool:
-        """Whether nothing runs, and nothing will before the next day."""
-        today = f"{self.world.time:%Y-%m-%d}"
-        opened = self.world.batches.jobs_on(today)
-        return opened >= self.max_jobs_per_day and not self.world.batches.holders()
+        """Whether nothing runs, and nothing will before the next day; looked up once after each write."""
+        today = self.world.time.date().isoformat()
+        if self._used_up[0] != (today, self.written_at):
+            opened = self.world.batches.jobs_on(today)
+            used_up = opened >= self.max_jobs_per_day and not self.world.batches.holders()
+            self._used_up = (today, self.written_at), used_up
+        return self._used_up[1]
 
     def _close_studies(self) -> None:
         """Sweep until the studies are closed that the last steps have opened."""

@@ -16,6 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 FLOW = "tests/functions/flow"
+UNUSED = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
+"""Plugins that take a second to load and that the watching tests do without."""
 Verdicts = Mapping[str, Future[subprocess.CompletedProcess[str]]]
 
 
@@ -56,9 +58,12 @@ def assert_missed(guard: str, verdicts: Verdicts) -> None:
 
 
 def _copied(folder: Path) -> Path:
-    """Copy the functions and these tests to change them; all other packages are read from the checkout."""
+    """Copy the functions and these tests to change them; all other packages are read from the checkout.
+
+    What Python and pytest have compiled is copied too: it is valid as long as a file keeps its size and time.
+    """
     for name in ("express", "functions", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 
@@ -66,7 +71,7 @@ def _copied(folder: Path) -> Path:
 def _run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     """Run some tests against the functions in ``folder``, up to the first failure."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-n0", "-x", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", "-n0", "-x", *UNUSED, *tests],
         cwd=folder,
         env={**os.environ, "WETREAD_SCHEDULES": "60", "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
         capture_output=True,
@@ -80,4 +85,6 @@ def _without(guard: Guard, folder: Path) -> subprocess.CompletedProcess[str]:
     source = changed.read_text()
     assert source.count(guard.kept) == 1, f"{guard.file} has changed: the guard {guard.kept!r} is not there once"
     changed.write_text(source.replace(guard.kept, guard.removed))
+    for compiled in (changed.parent / "__pycache__").glob(f"{changed.stem}.*"):
+        compiled.unlink()
     return _run(folder, guard.watched_by)
