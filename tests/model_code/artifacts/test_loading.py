@@ -231,4 +231,4 @@ def test_without_a_gpu_the_processor_answers_in_fp32(for_a_gpu: Path, caplog: py
 def test_on_a_gpu_no_backend_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert backend_of(folder) == "torch"
-    assert caplog.text.count("it is for processors, and this machine has a GPU.") == 3
+    assert caplog.text.count("it is for processors, and this machine has a GPU.") == 4

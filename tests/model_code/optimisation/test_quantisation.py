@@ -25,9 +25,15 @@ def model() -> ov.Model:
 
 
 @pytest.fixture(scope="module")
-def quantised(model: ov.Model) -> ov.Model:
+def everywhere(model: ov.Model) -> ov.Model:
+    """Return the model in 8 bits; the slices that it was calibrated on are of ever less contrast."""
     images = torch.rand(4, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    return restored(quantise(model, list(images), exact_bytes=True), model, layers(model)[:3])
+    return quantise(model, [image / (1 + at) for at, image in enumerate(images)], exact_bytes=True)
+
+
+@pytest.fixture(scope="module")
+def quantised(model: ov.Model, everywhere: ov.Model) -> ov.Model:
+    return restored(everywhere, model, layers(model)[:3])
 
 
 def of_type(model: ov.Model, name: str) -> list[ov.Node]:
@@ -71,3 +77,9 @@ def test_restoring_leaves_the_quantised_model_as_it_is(model: ov.Model, quantise
     before = len(of_type(quantised, "FakeQuantize"))
     restored(quantised, model, layers(model))
     assert len(of_type(quantised, "FakeQuantize")) == before > 0
+
+
+def test_a_range_is_that_of_the_slice_of_most_contrast(everywhere: ov.Model) -> None:
+    rounded = next(node for node in everywhere.get_ordered_ops() if node.get_type_name() == "FakeQuantize")
+    smoothed = rounded.input_value(0).get_node().input_value(1).get_node().data
+    assert float(rounded.input_value(2).get_node().data.max() / smoothed.max()) == pytest.approx(1.0, abs=0.02)
