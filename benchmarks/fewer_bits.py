@@ -5,15 +5,17 @@ python -m benchmarks.fewer_bits [--image-size 64] [--patients 360] [--epochs 10]
 It trains a model with the container's own command and compares every form with it on the patients held out, as
 `optimise` does: what 99 % of the slices keep to, the largest difference of a probability, and whether the form may
 serve. Speed is in processor time of one slice, in turn with fp32. "plain" is how nncf quantises by itself; "apart"
-leaves the blocks' maps in fp32; "smoothed" is what `optimise` makes. ``--kept``: first layers in fp32.
+leaves the blocks' maps in fp32; "smoothed" is what `optimise` makes. ``--kept``: first layers that stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +35,7 @@ from model_code.backends.torch_backend import TorchBackend
 from model_code.optimisation.bfloat16 import in_bfloat16
 from model_code.optimisation.export import export
 from model_code.optimisation.parity import INT8
-from model_code.optimisation.quantisation import APART, in_full_precision, layers, quantise
+from model_code.optimisation.quantisation import APART, in_full_precision, layers, quantise, restored
 from model_code.optimisation.slices import prepare
 from model_code.optimisation.trial import HeldOut, outputs
 from model_code.snapshot import Split
@@ -88,24 +90,28 @@ def forms(model: ov.Model, images: Images, kept: Sequence[int]) -> Iterator[Form
     first = layers(model)[:1]
     yield "int8, plain, first layer in fp32", _by_nncf(model, images, first, []), "f32"
     yield "int8, apart, first layer in fp32", _by_nncf(model, images, first, list(APART)), "f32"
+    with contextlib.redirect_stdout(sys.stderr):  # nncf's bars
+        quantised = quantise(model, images, exact_bytes=adds_bytes_exactly())
     for number in kept:
-        made = quantise(model, images, layers(model)[:number], exact_bytes=adds_bytes_exactly())
+        made = restored(quantised, model, layers(model)[:number])
         yield f"int8, apart and smoothed, {number} in fp32", made, "f32"
         if bfloat16:
             yield f"the same, but the first in fp32, the rest of the {number} in bfloat16", in_bfloat16(made, 1), "bf16"
 
 
 def _by_nncf(model: ov.Model, images: Images, kept: Sequence[str], types: list[str]) -> ov.Model:
-    return nncf.quantize(
-        model,
-        nncf.Dataset([image[None].numpy() for image in images]),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(images),
-        ignored_scope=nncf.IgnoredScope(names=[*kept, *sorted(in_full_precision(model))], types=types, validate=False),
-        advanced_parameters=AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.DISABLE if adds_bytes_exactly() else OverflowFix.ENABLE
-        ),
-    )
+    names = [*kept, *sorted(in_full_precision(model))]
+    with contextlib.redirect_stdout(sys.stderr):  # nncf's bars
+        return nncf.quantize(
+            model,
+            nncf.Dataset([image[None].numpy() for image in images]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(images),
+            ignored_scope=nncf.IgnoredScope(names=names, types=types, validate=False),
+            advanced_parameters=AdvancedQuantizationParameters(
+                overflow_fix=OverflowFix.DISABLE if adds_bytes_exactly() else OverflowFix.ENABLE
+            ),
+        )
 
 
 def gain(fp32: OpenVinoBackend, other: OpenVinoBackend, image: torch.Tensor) -> float:

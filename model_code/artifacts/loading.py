@@ -80,7 +80,7 @@ def _openvino(model_dir: Path, about: Metadata, name: BackendName) -> _Verified:
     record = about.serving.validated[name]
     if record.exact_bytes and not adds_bytes_exactly():
         raise BackendError("this processor has no instructions that add 8-bit products exactly (VNNI, AMX, DotProd).")
-    if name is BackendName.OPENVINO_BF16 and not multiplies_bfloat16():
+    if name.precision == "bf16" and not multiplies_bfloat16():
         raise BackendError("this processor has no instructions that multiply bfloat16 (AMX, AVX512_BF16).")
     graph, weights = (artifact.read_verified(model_dir / file, record.files_sha256[file]) for file in name.files)
     try:

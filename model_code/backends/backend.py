@@ -22,6 +22,7 @@ class BackendName(enum.StrEnum):
     OPENVINO_FP32 = "openvino-fp32"
     OPENVINO_BF16 = "openvino-bf16"
     OPENVINO_INT8 = "openvino-int8"
+    OPENVINO_INT8_BF16 = "openvino-int8-bf16"
     TORCH_HALF = "torch-half"
 
     @property
@@ -32,12 +33,17 @@ class BackendName(enum.StrEnum):
     @property
     def is_openvino(self) -> bool:
         """Whether OpenVINO computes it, on a processor; half precision is a GPU's, and torch computes on either."""
-        return self in {BackendName.OPENVINO_FP32, BackendName.OPENVINO_BF16, BackendName.OPENVINO_INT8}
+        return self not in {BackendName.TORCH, BackendName.TORCH_HALF}
 
     @property
     def precision(self) -> str:
         """The numbers that OpenVINO computes with, apart from layers that its graph keeps in others."""
-        return "bf16" if self is BackendName.OPENVINO_BF16 else "f32"
+        return "bf16" if self in {BackendName.OPENVINO_BF16, BackendName.OPENVINO_INT8_BF16} else "f32"
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether its layers, but for some, take and multiply 8-bit integers."""
+        return self in {BackendName.OPENVINO_INT8, BackendName.OPENVINO_INT8_BF16}
 
     @property
     def and_more_trusted(self) -> list[BackendName]:

@@ -21,14 +21,12 @@ from model_code.evaluation.bootstrap import Floats, Ints
 from model_code.optimisation.bfloat16 import in_bfloat16
 from model_code.optimisation.export import serialised
 from model_code.optimisation.parity import BF16, FP32, HALF, INT8, Bounds, Comparison, compare
-from model_code.optimisation.quantisation import layers, quantise
+from model_code.optimisation.quantisation import layers, quantise, restored
 from model_code.typicality import Typicality
 
 BATCH = 16
 # The largest share of layers that may stay in fp32: with more, next to nothing is gained.
 MOST_FP32_SHARE = 0.73
-# The layers beyond the first are searched in steps of so many: int8 is calibrated anew for each try.
-STEP_OF_BF16, STEP_OF_INT8 = 1, 8
 # Stop if a probability differs by more than so many times what any may: a further step never recovered from that.
 GIVE_UP_FACTOR = 3
 # A backend may change whether a slice is abstained on only where its score lies within this share of the threshold.
@@ -85,7 +83,7 @@ class HeldOut:
 class Trial:
     """One backend that was tried; ``problems``: why it may not serve.
 
-    ``files`` makes the files that it adds to the artifact; ``kept``: how many of its layers stay in fp32.
+    ``files`` makes the files that it adds to the artifact; ``kept``: how many first layers are not in its fewest bits.
     """
 
     name: BackendName
@@ -120,15 +118,22 @@ def try_fp32(model: ov.Model, held_out: HeldOut) -> Trial:
     return _try_openvino(BackendName.OPENVINO_FP32, model, held_out, FP32, kept=len(layers(model)))
 
 
-def try_int8(model: ov.Model, calibration_images: Sequence[torch.Tensor], held_out: HeldOut) -> Iterator[Trial]:
-    """Yield trials of quantised copies of ``model`` with ever more first layers in fp32; last, the fewest that hold."""
-    names = layers(model)
+def try_int8(
+    name: BackendName, model: ov.Model, calibration_images: Sequence[torch.Tensor], held_out: HeldOut
+) -> Iterator[Trial]:
+    """Yield trials of ``model`` in 8 bits but for ever more first layers; last, the fewest that may serve.
+
+    ``name`` says whether these and what is between the layers are in fp32 or, but for the first layer, in bfloat16.
+    The model is quantised once, and each trial takes its first layers from ``model``.
+    """
+    quantised = quantise(model, calibration_images, exact_bytes=adds_bytes_exactly())
 
     def attempt(kept: int) -> Trial:
-        quantised = quantise(model, calibration_images, names[:kept], exact_bytes=adds_bytes_exactly())
-        return _try_openvino(BackendName.OPENVINO_INT8, quantised, held_out, INT8, kept)
+        tried = restored(quantised, model, layers(model)[:kept])
+        mixed = in_bfloat16(tried, 1) if name.precision == "bf16" else tried
+        return _try_openvino(name, mixed, held_out, INT8, kept)
 
-    return _fewest(attempt, round(MOST_FP32_SHARE * len(names)), STEP_OF_INT8, INT8)
+    return _fewest(attempt, round(MOST_FP32_SHARE * len(layers(model))), INT8)
 
 
 def try_bfloat16(model: ov.Model, held_out: HeldOut) -> Iterator[Trial]:
@@ -137,11 +142,11 @@ def try_bfloat16(model: ov.Model, held_out: HeldOut) -> Iterator[Trial]:
     def attempt(kept: int) -> Trial:
         return _try_openvino(BackendName.OPENVINO_BF16, in_bfloat16(model, kept), held_out, BF16, kept)
 
-    return _fewest(attempt, round(MOST_FP32_SHARE * len(layers(model))), STEP_OF_BF16, BF16)
+    return _fewest(attempt, round(MOST_FP32_SHARE * len(layers(model))), BF16)
 
 
-def _fewest(attempt: Callable[[int], Trial], most: int, step: int, bounds: Bounds) -> Iterator[Trial]:
-    """Yield the trials until one holds whose layers in fp32 are the fewest, but for ``step``; it is the last.
+def _fewest(attempt: Callable[[int], Trial], most: int, bounds: Bounds) -> Iterator[Trial]:
+    """Yield the trials until one holds of whose layers the fewest are kept; it is the last.
 
     The first layer always stays: a slice itself in few bits is the coarsest step, and every later layer inherits its
     error. Of two numbers of layers the larger one is expected to hold where the smaller one does, so it is searched by
@@ -152,8 +157,8 @@ def _fewest(attempt: Callable[[int], Trial], most: int, step: int, bounds: Bound
         yield trial
         if kept >= most or not trial.comparison.largest_difference <= GIVE_UP_FACTOR * bounds.most:
             return
-        failed, kept = kept, min(max(step, 2 * kept), most)
-    while trial.kept - failed > step:
+        failed, kept = kept, min(2 * kept, most)
+    while trial.kept - failed > 1:
         fewer = attempt((failed + trial.kept) // 2)
         if fewer.problems:
             failed = fewer.kept

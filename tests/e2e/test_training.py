@@ -111,7 +111,9 @@ def test_the_first_model_is_promoted_and_reads_what_waited(clinic: Clinic) -> No
     results = Documents(clinic.service.connection.s3, clinic.service.connection.deployment.results_bucket_name)
     backends = {results.read(row.prediction_key)["Form"] for row in rows if row.prediction_key}
     assert len(backends) == 1, "one version answers in one form"
-    assert backends <= {"openvino-fp32", "openvino-bf16", "openvino-int8"}, "what was optimised serves"
+    assert backends <= {"openvino-fp32", "openvino-bf16", "openvino-int8", "openvino-int8-bf16"}, (
+        "what was optimised serves"
+    )
 
 
 def report_of(clinic: Clinic, run: str, file: Path) -> str:

@@ -117,13 +117,32 @@ def test_full_8_bit_weights_need_a_processor_that_adds_them_exactly(
     assert backend_of(folder) == expected
 
 
-@pytest.mark.parametrize(("has", "expected"), [(True, "openvino-bf16"), (False, "openvino-fp32")])
+@pytest.mark.parametrize(
+    ("chosen", "has", "expected"),
+    [
+        ("openvino-bf16", True, "openvino-bf16"),
+        ("openvino-bf16", False, "openvino-fp32"),
+        ("openvino-int8-bf16", True, "openvino-int8-bf16"),
+        ("openvino-int8-bf16", False, "openvino-fp32"),
+    ],
+)
 def test_bfloat16_needs_a_processor_that_multiplies_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, has: bool, expected: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, has: bool, expected: str
 ) -> None:
     monkeypatch.setattr(loading, "multiplies_bfloat16", lambda: has)
-    change(folder, lambda serving: serving.update(form="openvino-bf16"))
+    change(folder, lambda serving: serving.update(form=chosen))
+    change(folder, lambda serving: serving["forms"].pop("openvino-int8"))  # such a host has tried no other 8 bits
+    (folder / "forms/openvino-int8.xml").unlink()
+    (folder / "forms/openvino-int8.bin").unlink()
     assert backend_of(folder) == expected
+
+
+def test_8_bits_beside_bfloat16_need_exact_sums_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(loading, "adds_bytes_exactly", lambda: False)
+    for name in ("openvino-int8", "openvino-int8-bf16"):
+        change(folder, lambda serving, name=name: serving["forms"][name].update(exact_bytes=True))
+    assert backend_of(folder) == "openvino-bf16"
 
 
 def test_other_weights_are_refused_though_no_backend_computes_with_them(folder: Path) -> None:
@@ -212,4 +231,4 @@ def test_without_a_gpu_the_processor_answers_in_fp32(for_a_gpu: Path, caplog: py
 def test_on_a_gpu_no_backend_of_a_processor_answers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert backend_of(folder) == "torch"
-    assert caplog.text.count("it is for processors, and this machine has a GPU.") == 3
+    assert caplog.text.count("it is for processors, and this machine has a GPU.") == 4

@@ -15,7 +15,7 @@ from model_code.backends.openvino_backend import OpenVinoBackend, ov
 from model_code.backends.torch_backend import TorchBackend
 from model_code.optimisation.export import export, serialised
 from model_code.optimisation.parity import FP32, HALF
-from model_code.optimisation.quantisation import layers, quantise
+from model_code.optimisation.quantisation import layers, quantise, restored
 from model_code.optimisation.trial import grid_problems
 from tests.model_code.conftest import SIZE
 
@@ -84,7 +84,7 @@ def in_fp32(network: nn.Module, _images: torch.Tensor) -> ov.Model:
 
 def in_int8(network: nn.Module, images: torch.Tensor) -> ov.Model:
     model = export(network, SIZE)
-    return quantise(model, list(images), layers(model)[:1], exact_bytes=True)
+    return restored(quantise(model, list(images), exact_bytes=True), model, layers(model)[:1])
 
 
 @pytest.mark.parametrize("form", [in_fp32, in_int8])

@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from model_code.__main__ import main
-from model_code.artifacts import metadata, seal
+from model_code.artifacts import loading, metadata, seal
 from model_code.artifacts.artifact import sha256_of
 from model_code.artifacts.packing import unpack
 from model_code.backends import gpu
 from model_code.backends.backend import Backend, Outputs
+from model_code.backends.processor import adds_bytes_exactly, multiplies_bfloat16
 from model_code.backends.torch_backend import TorchBackend
 from model_code.container import Container, Processing
 from model_code.inference import input_fn, model_fn, predict_fn
@@ -72,6 +73,8 @@ def test_the_model_is_the_same_and_has_its_backends(optimised: Optimised, contai
         "openvino-bf16.xml",
         "openvino-fp32.bin",
         "openvino-fp32.xml",
+        "openvino-int8-bf16.bin",
+        "openvino-int8-bf16.xml",
         "openvino-int8.bin",
         "openvino-int8.xml",
     ]
@@ -79,13 +82,17 @@ def test_the_model_is_the_same_and_has_its_backends(optimised: Optimised, contai
 
 def test_the_record_says_what_was_tried_and_what_was_found(optimised: Optimised) -> None:
     serving = serving_of(optimised.folder)
-    fp32, bf16, int8 = serving["proof"]["trials"]
-    assert serving["form"] == int8["form"] == "openvino-int8"
+    fp32, bf16, int8, mixed = serving["proof"]["trials"]
+    assert serving["form"] == mixed["form"] == "openvino-int8-bf16"
+    assert int8["form"] == "openvino-int8"
+    assert mixed["max_probability_difference"] != int8["max_probability_difference"] or not multiplies_bfloat16()
     assert (fp32["form"], fp32["slices"], fp32["class_changes"], fp32["problems"]) == ("openvino-fp32", 24, 0, [])
     assert 0 < fp32["max_probability_difference"] < 1e-4 < int8["max_probability_difference"]
     assert bf16["form"] == "openvino-bf16"
-    assert bf16["layers_kept_in_fp32"] == int8["layers_kept_in_fp32"] == 1
+    assert bf16["layers_kept_in_fp32"] == int8["layers_kept_in_fp32"] == mixed["layers_kept_in_fp32"] == 1
     assert fp32["layers_kept_in_fp32"] == 120
+    exact = [name for name, record in serving["forms"].items() if record["exact_bytes"]]
+    assert exact == (["openvino-int8", "openvino-int8-bf16"] if adds_bytes_exactly() else [])
     assert serving["proof"]["calibration_slices"] == 24
     assert serving["proof"]["reason"].startswith("openvino-fp32 holds and is 2.00 x as fast as torch.")
     assert fp32["p99_probability_difference"] == fp32["max_probability_difference"], "of 24 slices, each counts"
@@ -104,7 +111,10 @@ def test_what_the_network_itself_changes_by_stands_beside_the_backends(optimised
     assert {*moved} <= {*proof["trials"][0]}, "the same figures, by the same code"
 
 
-def test_every_backend_answers_a_slice_alike(optimised: Optimised, container: Container, body: bytes) -> None:
+def test_every_backend_answers_a_slice_alike(
+    optimised: Optimised, container: Container, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "multiplies_bfloat16", lambda: False)
     whole, trained = model_fn(str(optimised.folder)), model_fn(str(container.model_dir))
     answers = [predict_fn(input_fn(body, "application/dicom"), model) for model in (whole, trained)]
     assert [answer["Model"]["Form"] for answer in answers] == ["openvino-int8", "torch"]
@@ -114,19 +124,34 @@ def test_every_backend_answers_a_slice_alike(optimised: Optimised, container: Co
 
 
 @pytest.mark.parametrize(
-    ("enough", "asked"), [(1, [1]), (2, [1, 8]), (21, [1, 8, 16, 32, 24]), (88, [1, 8, 16, 32, 64, 88, 76, 82])]
+    ("enough", "asked", "has", "name"),
+    [
+        (1, [1], False, "openvino-int8"),
+        (3, [1, 2, 4, 3], False, "openvino-int8"),
+        (3, [1, 2, 4, 3], True, "openvino-int8-bf16"),
+        (88, [1, 2, 4, 8, 16, 32, 64, 88, 76, 82, 85, 86, 87], False, "openvino-int8"),
+    ],
 )
 def test_layers_are_kept_until_int8_holds(
-    job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, enough: int, asked: list[int]
+    job: Container,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    enough: int,
+    asked: list[int],
+    has: bool,
+    name: str,
 ) -> None:
     seen: list[int] = []
 
-    def not_quantised(model: Any, images: Any, kept: Any, *, exact_bytes: bool) -> Any:
+    def with_first(_: Any, model: Any, kept: Any) -> Any:
         """Hold with enough layers: the exported network; with fewer, one with a weaker classifier."""
         seen.append(len(kept))
         return model if len(kept) >= enough else weakened(model, by=0.8)
 
-    monkeypatch.setattr(trial, "quantise", not_quantised)
+    monkeypatch.setattr(command, "multiplies_bfloat16", lambda: has)
+    monkeypatch.setattr(command, "try_bfloat16", lambda *_: [])
+    monkeypatch.setattr(trial, "quantise", lambda model, *_, **__: model)
+    monkeypatch.setattr(trial, "restored", with_first)
     assert run(job) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     trials = serving_of(tmp_path / "model")["proof"]["trials"]
@@ -134,7 +159,7 @@ def test_layers_are_kept_until_int8_holds(
     assert sorted(one["layers_kept_in_fp32"] for one in trials) == sorted([120, *asked])
     assert trials[-1]["problems"] == []
     assert trials[-1]["layers_kept_in_fp32"] == min(one for one in asked if one >= enough)
-    assert serving_of(tmp_path / "model")["form"] == "openvino-int8"
+    assert serving_of(tmp_path / "model")["form"] == name
 
 
 @pytest.mark.parametrize(
@@ -177,6 +202,7 @@ def test_a_backend_that_never_holds_is_not_in_the_artifact(
     job: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(trial, "quantise", lambda model, *_, **__: weakened(model, by=0.0))
+    monkeypatch.setattr(trial, "restored", lambda quantised, *_: quantised)
     assert run(job) == 0
     unpack(job.processing.optimised, tmp_path / "model")
     serving = serving_of(tmp_path / "model")
