@@ -90,8 +90,7 @@ def forms(model: ov.Model, images: Images, kept: Sequence[int]) -> Iterator[Form
     first = layers(model)[:1]
     yield "int8, plain, first layer in fp32", _by_nncf(model, images, first, []), "f32"
     yield "int8, apart, first layer in fp32", _by_nncf(model, images, first, list(APART)), "f32"
-    with contextlib.redirect_stdout(sys.stderr):  # nncf's bars
-        quantised = quantise(model, images, exact_bytes=adds_bytes_exactly())
+    quantised = quantise(model, images, exact_bytes=adds_bytes_exactly())
     for number in kept:
         made = restored(quantised, model, layers(model)[:number])
         yield f"int8, apart and smoothed, {number} in fp32", made, "f32"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
@@ -68,27 +70,28 @@ def quantise(model: ov.Model, images: Sequence[torch.Tensor], *, exact_bytes: bo
     )
 
     nncf.set_log_level(logging.ERROR)
-    return nncf.quantize(
-        model,
-        nncf.Dataset([image[None].numpy() for image in images]),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(images),
-        # nncf smooths models of this type alone. In them it leaves sums and means in fp32, too, as APART does.
-        model_type=nncf.ModelType.TRANSFORMER,
-        ignored_scope=nncf.IgnoredScope(names=sorted(in_full_precision(model)), types=list(APART), validate=False),
-        advanced_parameters=AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.DISABLE if exact_bytes else OverflowFix.ENABLE,
-            smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=SMOOTHING, matmul=SMOOTHING),
-            activations_range_estimator_params=RangeEstimatorParameters(
-                min=StatisticsCollectorParameters(
-                    statistics_type=StatisticsType.MIN, aggregator_type=AggregatorType.MIN
-                ),
-                max=StatisticsCollectorParameters(
-                    statistics_type=StatisticsType.MAX, aggregator_type=AggregatorType.MAX
+    with contextlib.redirect_stdout(io.StringIO()):  # nncf draws bars, and a job's log has lines
+        return nncf.quantize(
+            model,
+            nncf.Dataset([image[None].numpy() for image in images]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(images),
+            # nncf smooths models of this type alone. In them it leaves sums and means in fp32, too, as APART does.
+            model_type=nncf.ModelType.TRANSFORMER,
+            ignored_scope=nncf.IgnoredScope(names=sorted(in_full_precision(model)), types=list(APART), validate=False),
+            advanced_parameters=AdvancedQuantizationParameters(
+                overflow_fix=OverflowFix.DISABLE if exact_bytes else OverflowFix.ENABLE,
+                smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=SMOOTHING, matmul=SMOOTHING),
+                activations_range_estimator_params=RangeEstimatorParameters(
+                    min=StatisticsCollectorParameters(
+                        statistics_type=StatisticsType.MIN, aggregator_type=AggregatorType.MIN
+                    ),
+                    max=StatisticsCollectorParameters(
+                        statistics_type=StatisticsType.MAX, aggregator_type=AggregatorType.MAX
+                    ),
                 ),
             ),
-        ),
-    )
+        )
 
 
 def restored(quantised: ov.Model, model: ov.Model, names: Sequence[str]) -> ov.Model:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import pytest
 import torch
 
@@ -25,10 +28,17 @@ def model() -> ov.Model:
 
 
 @pytest.fixture(scope="module")
-def everywhere(model: ov.Model) -> ov.Model:
+def printed() -> io.StringIO:
+    """Return what quantising prints."""
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+def everywhere(model: ov.Model, printed: io.StringIO) -> ov.Model:
     """Return the model in 8 bits; the slices that it was calibrated on are of ever less contrast."""
     images = torch.rand(4, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    return quantise(model, [image / (1 + at) for at, image in enumerate(images)], exact_bytes=True)
+    with contextlib.redirect_stdout(printed):
+        return quantise(model, [image / (1 + at) for at, image in enumerate(images)], exact_bytes=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +50,12 @@ def of_type(model: ov.Model, name: str) -> list[ov.Node]:
     return [node for node in model.get_ordered_ops() if node.get_type_name() == name]
 
 
-def test_only_what_convolutions_take_and_transitions_give_is_rounded_to_bytes(quantised: ov.Model) -> None:
+@pytest.mark.usefixtures("everywhere")
+def test_no_bar_is_drawn_into_the_log_of_a_job(printed: io.StringIO) -> None:
+    assert printed.getvalue() == ""
+
+
+def test_only_what_convolutions_take_is_rounded_to_bytes(quantised: ov.Model) -> None:
     takers = {
         one.get_node().get_type_name()
         for node in of_type(quantised, "FakeQuantize")
