@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -53,6 +55,11 @@ def test_the_local_cloud_imports_no_module_by_a_name_of_ours() -> None:
         path.name: found[0] for path in (ROOT / "localcloud").rglob("*.py") if (found := ours.search(path.read_text()))
     }
     assert found == {}
+
+
+@pytest.mark.parametrize("start", LONGEST)
+def test_what_begins_first_is_there(start: str) -> None:
+    assert list(ROOT.glob(f"{start.rstrip('/')}*"))
 
 
 @pytest.mark.check

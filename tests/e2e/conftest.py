@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +23,7 @@ from functions.domain import layout
 from functions.domain.row import Row
 from localcloud import cloud
 from localcloud.deploy import synthesis
+from localcloud.project import Project
 from wetread.connection import Choice, Connection, connect
 from wetread.project import PROJECT
 
@@ -76,14 +81,26 @@ class Service:
         )
 
 
-def deploy(settings: Mapping[str, Any]) -> None:
-    """Start the local cloud with ``settings`` in its stage."""
+def deploy(settings: Mapping[str, Any], assemblies: Path) -> None:
+    """Start the local cloud with ``settings`` in its stage; stages with the same settings share one synthesis."""
     context = synthesis._context(PROJECT.folder)
     stages: Any = context["stages"]
     changed = context | {"stages": stages | {"local": stages["local"] | settings}}
+
+    def synthesise(project: Project, stage: str, output: Path) -> None:
+        made_from = json.dumps([synthesis.fingerprint(project, stage), changed], sort_keys=True)
+        made = assemblies / f"assembly-{hashlib.sha256(made_from.encode()).hexdigest()}"
+        with made.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                synthesis.synthesise(project, stage, made.with_suffix(".part"))
+                made.with_suffix(".part").rename(made)
+        shutil.copytree(made, output, dirs_exist_ok=True)
+
     # For the deployment only: the same worker also runs tests of the synthesis itself.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthesis, "_context", lambda _folder: changed)
+        patch.setattr(cloud, "synthesise", synthesise)
         cloud.up(PROJECT, tether=True)
 
 
@@ -101,7 +118,7 @@ def running(
     for name, value in (state | environment).items():
         patch.setenv(name, value)
     try:
-        deploy(JOBS_ALONE | dict(settings or {}))
+        deploy(JOBS_ALONE | dict(settings or {}), _of_all_processes(home.parent))
         connection = connect(Choice(local=True, profile=None, region=None, stack="Wetread"))
         if champion:
             connection.registry.promote(connection.registry.register(artifact).model_package)
@@ -109,6 +126,11 @@ def running(
     finally:
         cloud.down(PROJECT)
         patch.undo()
+
+
+def _of_all_processes(base: Path) -> Path:
+    """Return the folder of the whole run, of which ``base`` is one process's."""
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
