@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+import model_code  # noqa: F401  (before any test imports PyTorch: it says how PyTorch's threads wait)
+
 FIRST_PORT = 4570
 LOCAL_CLOUDS = "tests/localcloud", frozenset({"here", "home"})
 """Where tests start local clouds outside of the end-to-end tests, and by which fixtures."""

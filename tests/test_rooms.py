@@ -57,6 +57,12 @@ def test_the_local_cloud_imports_no_module_by_a_name_of_ours() -> None:
     assert found == {}
 
 
+def test_how_pytorchs_threads_wait_is_set_before_a_test_imports_it() -> None:
+    found = "import sys, tests.conftest; print('model_code' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", found], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
 @pytest.mark.parametrize("start", LONGEST)
 def test_what_begins_first_is_there(start: str) -> None:
     assert list(ROOT.glob(f"{start.rstrip('/')}*"))
