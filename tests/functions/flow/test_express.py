@@ -73,12 +73,22 @@ def test_more_than_the_lane_takes_go_into_one_job() -> None:
     assert states(world) == {(Status.BATCHED, "transform")}
 
 
-def test_a_run_starts_beside_a_job_and_a_job_beside_a_run() -> None:
+def test_a_run_starts_beside_a_job() -> None:
     world = express(4, express_max=3)
     world.dispatching.run()
     world.ingesting.take(world.upload("lone.dcm", ct()))
     assert len(world.dispatching.run()) == 1
     assert len(world.functions.waiting) == 1
+
+
+def test_a_run_takes_no_slot_of_the_jobs() -> None:
+    world = express(1, express_max=3, express_concurrency=3)
+    slots = world.dispatching.limits.slots
+    for late in range(2):
+        world.dispatching.run()
+        world.ingesting.take(world.upload(f"late{late}.dcm", ct(SOPInstanceUID=f"1.3.{late}")))
+    world.dispatching.run()
+    assert sorted(world.batches.holders()) == [slots, slots + 1, slots + 2]
 
 
 def test_uploads_wait_for_a_full_lane_but_no_longer_than_for_a_parallel_job() -> None:
