@@ -50,7 +50,7 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What holds a slot. Not its number says the lane: a stage's ``slots`` may have changed since."""
+    """The batch that holds a slot, and its lane. The slot's number does not say that: ``slots`` may have changed."""
 
     batch_id: str
     lane: Lane

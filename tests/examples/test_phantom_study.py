@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
+from tests.examples.scripts import run
 from wetread.uploads.planning import plan
-
-SCRIPT = Path(__file__).parents[2] / "examples/phantom_study.py"
-
-
-def written(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *words])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
 def test_a_study_has_two_series_of_one_patient_and_is_sent_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "study"
-    written(monkeypatch, str(folder), "--class", "covid", "--size", "64")
+    run(monkeypatch, "phantom_study.py", str(folder), "--class", "covid", "--size", "64")
     said = capsys.readouterr().out
     objects = [dcmread(one) for one in sorted(folder.glob("*.dcm"))]
     (study,) = {str(one.StudyInstanceUID) for one in objects}
@@ -39,7 +31,7 @@ def test_another_seed_is_another_study(
 ) -> None:
     for seed in ("7", "8", "8"):
         folder = tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}"
-        written(monkeypatch, str(folder), "--seed", seed, "--size", "64")
+        run(monkeypatch, "phantom_study.py", str(folder), "--seed", seed, "--size", "64")
     first, second, again = (line.split(",")[0] for line in capsys.readouterr().out.splitlines() if "made as" in line)
     assert first != second == again
 
@@ -47,5 +39,5 @@ def test_another_seed_is_another_study(
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs").write_text("x")
     with pytest.raises(SystemExit):
-        written(monkeypatch, str(tmp_path))
+        run(monkeypatch, "phantom_study.py", str(tmp_path))
     assert [one.name for one in tmp_path.iterdir()] == ["theirs"]
